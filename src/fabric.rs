@@ -1,0 +1,89 @@
+//! Where a scenario is made real. A fabric realises a scenario's bare world, makes its changes, and removes it all.
+//!
+//! Nothing here judges, and nothing here knows the oracle: the lab compiles policies by its own reading of them.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::model::document::FabricInfo;
+use crate::model::endpoint::{Addresses, EndpointId};
+use crate::model::event::Listener;
+use crate::model::moment::Moment;
+use crate::scenario::{Change, Scenario, world::World};
+
+/// A place where scenarios can be made real.
+pub trait Fabric: Send + Sync {
+    /// What it makes: the only thing that can be probed.
+    type Realised: Realised;
+    /// Why it could not.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// Makes the scenario's bare world (no policies), with an agent in every endpoint. On failure whatever was made is
+    /// removed again before this returns.
+    fn realise(
+        &self,
+        scenario: &Scenario,
+        run: &str,
+        listener: &dyn Listener,
+    ) -> impl Future<Output = Result<Self::Realised, Self::Error>> + Send;
+}
+
+/// A world made real.
+pub trait Realised: Send + Sync {
+    /// Why something could not be done.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// What it is, for the first line of every report.
+    fn info(&self) -> FabricInfo;
+
+    /// Where everything was placed.
+    fn placements(&self) -> &BTreeMap<EndpointId, Placement>;
+
+    /// Opens control streams to agents, as often as wanted, from any task.
+    fn dial(&self) -> Arc<dyn Dial>;
+
+    /// Makes the changes, in order; `after` is the world once they are made. Placements of added pods are there when
+    /// this returns.
+    fn enact(&mut self, changes: &[Change], after: &World)
+    -> impl Future<Output = Result<Enacted, Self::Error>> + Send;
+
+    /// Removes everything, going on after errors, and returns them all. Dropping without it only reports what is left.
+    fn tear_down(self) -> impl Future<Output = Vec<Self::Error>> + Send;
+}
+
+/// Where an endpoint was placed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Placement {
+    /// The node's name; none for what is outside.
+    pub node: Option<String>,
+    /// The addresses it really has.
+    pub addresses: Addresses,
+    /// What the agent asks of whoever opens a control stream.
+    pub token: String,
+}
+
+/// Changes made. Both on the harness's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Enacted {
+    /// When the first change was sent: convergence counts from here.
+    pub sent: Moment,
+    /// When the last change was acknowledged.
+    pub acknowledged: Moment,
+}
+
+/// A duplex byte stream to an agent.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// Opens control streams, on a way that no network policy can cut.
+pub trait Dial: Send + Sync {
+    /// Opens one.
+    ///
+    /// # Errors
+    /// As the way there has them. Retried by the caller while the agent may still come back.
+    fn dial(&self, endpoint: EndpointId) -> BoxFuture<'_, std::io::Result<Box<dyn Stream>>>;
+}

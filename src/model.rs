@@ -1,0 +1,19 @@
+//! The words of the domain. Everything here is plain data over `std` and serde: no I/O, no clock, no other room.
+//!
+//! - who: [`endpoint`], [`labels`], [`port`]
+//! - what could be sent: [`flow`], laid out as a [`matrix`]
+//! - the three readings: intent and meaning as [`verdict`] and [`prediction`], reality as [`observation`]
+//! - what came of it: [`finding`], gathered in the one [`document`] of a run; [`event`] tells of it while it happens
+
+pub mod document;
+pub mod endpoint;
+pub mod event;
+pub mod finding;
+pub mod flow;
+pub mod labels;
+pub mod matrix;
+pub mod moment;
+pub mod observation;
+pub mod port;
+pub mod prediction;
+pub mod verdict;

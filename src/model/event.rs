@@ -1,0 +1,53 @@
+//! What a run tells while it goes on, for people to look at. Nothing is judged by it.
+
+use std::time::Duration;
+
+use super::finding::Call;
+use super::flow::NamedFlow;
+
+/// A piece of news of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A phase began: `world`, `agents`, `baseline`, a stage's name, `tear-down`. `total` is what `Progress` counts up
+    /// to, where that is known.
+    PhaseBegan {
+        /// Its name.
+        phase: String,
+        /// The end of the count.
+        total: Option<u64>,
+    },
+    /// So much of the current phase is done: pods made, agents answering, cells as they should be.
+    Progress {
+        /// So much.
+        done: u64,
+    },
+    /// The current phase ended.
+    PhaseEnded {
+        /// How long it took.
+        took: Duration,
+    },
+    /// Something was seen that will be a finding if it stays.
+    Seen {
+        /// The flow.
+        flow: NamedFlow,
+        /// As what.
+        call: Call,
+    },
+    /// A sentence for a person.
+    Note {
+        /// The sentence.
+        text: String,
+    },
+}
+
+/// Takes events; called from many tasks, and must return at once.
+pub trait Listener: Send + Sync {
+    /// Takes one.
+    fn hear(&self, event: Event);
+}
+
+impl<F: Fn(Event) + Send + Sync> Listener for F {
+    fn hear(&self, event: Event) {
+        self(event);
+    }
+}

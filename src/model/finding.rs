@@ -1,0 +1,150 @@
+//! What is wrong, and whom to blame: the table of design section 1.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::flow::NamedFlow;
+use super::observation::Observation;
+use super::verdict::{Intent, Meaning};
+
+/// A cell's row in the table of readings, in one word. The status word of reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Call {
+    /// All readings agree.
+    Ok,
+    /// Reached where intent or meaning says denied.
+    Leak,
+    /// Not reached where intent or meaning says allowed.
+    Outage,
+    /// Somebody answered who is not the destination.
+    WrongServer,
+    /// Meaning is not intent; used alone where reality was not looked at (`predict`) or could not be seen.
+    Contradiction,
+    /// Could not be seen.
+    Inconclusive,
+    /// Seen, but neither intent nor meaning says what is right.
+    Unjudged,
+    /// This world cannot carry such a flow.
+    Unsupported,
+}
+
+impl Call {
+    /// The status word: `ok`, `LEAK`, `OUTAGE`, `WRONG`, `UNSURE`, `CONTRA`, and for what is no cell here `n/a`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Leak => "LEAK",
+            Self::Outage => "OUTAGE",
+            Self::WrongServer => "WRONG",
+            Self::Contradiction => "CONTRA",
+            Self::Inconclusive | Self::Unjudged => "UNSURE",
+            Self::Unsupported => "n/a",
+        }
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ok => "ok",
+            Self::Leak => "leak",
+            Self::Outage => "outage",
+            Self::WrongServer => "wrong server",
+            Self::Contradiction => "contradiction",
+            Self::Inconclusive => "inconclusive",
+            Self::Unjudged => "unjudged",
+            Self::Unsupported => "unsupported",
+        })
+    }
+}
+
+/// Whom to blame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Blame {
+    /// The policy says what was wanted; the network does something else.
+    Network,
+    /// The policy denies what was wanted.
+    PolicyTooStrict,
+    /// The policy allows what was not wanted.
+    PolicyTooOpen,
+    /// What was wanted works only because the policy is not enforced.
+    PolicyNotEnforced,
+    /// Something that is not in this scenario denies it.
+    SomethingElse,
+    /// A policy kind the oracle does not know may touch the flow.
+    CannotTell,
+}
+
+impl fmt::Display for Blame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Network => "the network: the policy says what was meant, and is not what happens",
+            Self::PolicyTooStrict => "the policy: too strict",
+            Self::PolicyTooOpen => "the policy: too open",
+            Self::PolicyNotEnforced => "what was wanted works only because the policy is not enforced",
+            Self::SomethingElse => "something that is not in this scenario denies it",
+            Self::CannotTell => "cannot tell: a policy kind the oracle does not know may touch this flow",
+        })
+    }
+}
+
+/// A finding: something a person must look at. Inconclusive cells are no findings; they are counted beside them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The flow.
+    pub flow: NamedFlow,
+    /// Leak, outage, wrong server or contradiction.
+    pub call: Call,
+    /// Whether meaning is not intent besides.
+    pub contradiction: Contradiction,
+    /// What the author wrote.
+    pub intent: Intent,
+    /// What the policies say.
+    pub meaning: Meaning,
+    /// What was seen; none where nobody looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reality: Option<Observation>,
+    /// Whom to blame.
+    pub blame: Blame,
+    /// Why meaning is what it is: policies and rules in words.
+    pub because: String,
+    /// What a person would do next.
+    pub next: String,
+    /// When it was wrong, where that was watched; several windows are a flap. Times count from the run's start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<Window>,
+}
+
+/// Whether the policy says what its author wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Contradiction {
+    /// It does, or one of the two readings says nothing.
+    None,
+    /// It does not.
+    Present,
+}
+
+/// An interval in which a cell was in leak or outage while watched. Times in microseconds since the run's start.
+///
+/// The true length lies between `last_wrong - first_wrong` and `right_after - right_before`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Leak or outage.
+    pub call: Call,
+    /// Launch of the last right attempt before; none if there was none since the stage began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub right_before_us: Option<u64>,
+    /// Launch of the first wrong attempt.
+    pub first_wrong_us: u64,
+    /// Launch of the last wrong attempt.
+    pub last_wrong_us: u64,
+    /// Launch of the first right attempt after; none if there was none before the stage ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub right_after_us: Option<u64>,
+    /// How many attempts saw it.
+    pub attempts: u32,
+}

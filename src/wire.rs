@@ -1,0 +1,267 @@
+//! Messages between harness and agent.
+//!
+//! Both ways: one JSON object a line, at most [`MAX_LINE`] bytes with its newline. The harness opens the stream and
+//! speaks first ([`ToAgent::Hello`]); an agent that meets a protocol or token it does not know answers
+//! [`FromAgent::Refused`] and closes. A stream may break at any time: the agent goes on with its plan, and the next
+//! stream's `Hello` says from which record on to continue.
+//!
+//! Times are nanoseconds on the *agent's* boot-time clock unless a field says otherwise.
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::moment::Moment;
+use crate::model::observation::{Blindness, Outcome};
+use crate::model::port::{Port, Protocol};
+
+/// The version of these messages. Harness and agent must speak the same.
+pub const PROTOCOL: u32 = 1;
+
+/// The longest line either side reads, in bytes: a plan for 50,000 cells fits.
+pub const MAX_LINE: usize = 16 * 1024 * 1024;
+
+/// The longest datagram or TCP exchange between agents, in bytes.
+pub const MAX_EXCHANGE: usize = 512;
+
+/// From the harness.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum ToAgent {
+    /// The first line of every stream.
+    Hello {
+        /// [`PROTOCOL`].
+        protocol: u32,
+        /// The token the agent was started with: keeps strangers off.
+        token: String,
+        /// The first record wanted: one past the last that arrived. Records below it are forgotten.
+        resume: u64,
+    },
+    /// Who the agent is and what it listens on; replaces what was said before. Answered by [`FromAgent::Serving`]
+    /// once every socket is bound. Listeners that stay are not touched.
+    Serve(Serve),
+    /// What to do; replaces the plan before, whose pending attempts are still recorded. Answered by
+    /// [`FromAgent::Planned`].
+    Plan(Plan),
+    /// Asks for the clock and acknowledges records; sent every second or so.
+    Ping {
+        /// Comes back in the `Pong`.
+        id: u64,
+        /// Records below this number have arrived and may be forgotten.
+        acknowledged: u64,
+    },
+    /// Makes no more attempts; goes on serving, and records what is pending.
+    Halt,
+    /// Ends the agent.
+    Exit,
+}
+
+/// Who the agent is, and what it listens on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Serve {
+    /// What it calls itself in answers: the endpoint's name.
+    pub name: String,
+    /// This run's secret: a nonce without it is a stranger's and is answered, but not recorded.
+    pub secret: u64,
+    /// Its own addresses: for self-dials, and to bind to. Empty: the unspecified address of each family.
+    pub addresses: Vec<IpAddr>,
+    /// What it listens on, each on every address.
+    pub ports: Vec<Port>,
+}
+
+/// What to attempt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Counts up over a run.
+    pub id: u64,
+    /// The cells whose source this agent's endpoint is.
+    pub cells: Vec<PlannedCell>,
+    /// Every cell's turn comes once in this, in nanoseconds; rounds overlap, none waits for the one before.
+    pub interval: u64,
+    /// In each turn, so many attempts are made evenly spaced over the deadline, each from a fresh source port, until
+    /// one is not silent; all are recorded. At least 1.
+    pub attempts: u32,
+    /// An attempt without an answer after this is silent, in nanoseconds.
+    pub deadline: u64,
+    /// A turn that comes later than this, in nanoseconds, is recorded as missed and not made; a deadline noticed
+    /// later than this makes its attempt starved.
+    pub slack: u64,
+    /// The plan ends by itself after so many turns per cell; none: only at `expires`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turns: Option<u32>,
+    /// The plan ends by itself so long after it came, in nanoseconds: an agent nobody can reach any more must stop.
+    pub expires: u64,
+    /// The agent also dials its own ports at its own addresses once in this many nanoseconds, and reports them as
+    /// [`Record::SelfDialled`].
+    pub self_dial: u64,
+}
+
+/// One cell of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedCell {
+    /// The cell's number in the scenario's flow table; goes into nonces.
+    pub cell: u32,
+    /// The destination's address and port.
+    pub to: SocketAddr,
+    /// The protocol.
+    pub protocol: Protocol,
+    /// The name the right server answers with.
+    pub expects: String,
+    /// When in the interval this cell's turn comes, in nanoseconds after its start: spreads the load.
+    pub phase: u64,
+    /// The number of this cell's first attempt under this plan: one past the last number used before.
+    pub first_number: u32,
+}
+
+/// From the agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum FromAgent {
+    /// Answers `Hello`.
+    Welcome {
+        /// [`PROTOCOL`].
+        protocol: u32,
+        /// The agent's version.
+        version: String,
+        /// Tells two lives of an agent apart: a restarted agent has lost its records.
+        life: u64,
+        /// The clock, now.
+        clock: Moment,
+        /// The oldest record it still has; above the `resume` asked for means a gap.
+        oldest: u64,
+    },
+    /// Answers a `Hello` it will not work with, before closing.
+    Refused {
+        /// Why.
+        why: String,
+    },
+    /// Answers `Serve`.
+    Serving {
+        /// What could not be bound, and the error.
+        failed: Vec<(Port, String)>,
+        /// What the kernel lacks: `sctp`, `ipv6`.
+        lacks: Vec<String>,
+    },
+    /// Answers `Plan`: the plan's id, and the clock when its first interval starts.
+    Planned {
+        /// Which.
+        id: u64,
+        /// The start of its first interval.
+        start: Moment,
+    },
+    /// Answers `Ping`.
+    Pong {
+        /// From the `Ping`.
+        id: u64,
+        /// The clock, now.
+        clock: Moment,
+    },
+    /// Records, in order; sent as they come, some milliseconds' worth at a time.
+    Records {
+        /// The number of the first; the others follow without gaps.
+        first: u64,
+        /// The records.
+        records: Vec<Record>,
+        /// Everything seen up to this moment is in this or an earlier message.
+        complete: Moment,
+    },
+}
+
+/// One thing an agent saw. Run-length: one record stands for consecutive attempts with one outcome.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "r", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Record {
+    /// Attempts of this agent.
+    Tried {
+        /// The cell.
+        #[serde(rename = "c")]
+        cell: u32,
+        /// The number of the first attempt.
+        #[serde(rename = "n")]
+        first_number: u32,
+        /// How many attempts with consecutive numbers.
+        #[serde(rename = "k")]
+        count: u32,
+        /// Launch of the first.
+        #[serde(rename = "f")]
+        first: Moment,
+        /// Launch of the last.
+        #[serde(rename = "l")]
+        last: Moment,
+        /// The longest from launch to outcome, in nanoseconds.
+        #[serde(rename = "s")]
+        slowest: u64,
+        /// What became of each.
+        #[serde(rename = "o")]
+        outcome: Outcome,
+    },
+    /// Nonces of this run that arrived at this agent's listeners.
+    Delivered {
+        /// The cell, from the nonce.
+        #[serde(rename = "c")]
+        cell: u32,
+        /// The number of the first attempt, from the nonce.
+        #[serde(rename = "n")]
+        first_number: u32,
+        /// How many attempts with consecutive numbers.
+        #[serde(rename = "k")]
+        count: u32,
+        /// Arrival of the first.
+        #[serde(rename = "f")]
+        first: Moment,
+        /// Arrival of the last.
+        #[serde(rename = "l")]
+        last: Moment,
+    },
+    /// A dial to its own listener at its own address: proves the listener, though not the link.
+    SelfDialled {
+        /// The address and port.
+        to: SocketAddr,
+        /// The protocol.
+        protocol: Protocol,
+        /// Launch of the first.
+        first: Moment,
+        /// Launch of the last.
+        last: Moment,
+        /// How many.
+        count: u32,
+        /// What became of each.
+        outcome: Outcome,
+    },
+    /// The agent could not see for a while.
+    Blind {
+        /// From.
+        from: Moment,
+        /// Until.
+        until: Moment,
+        /// Why.
+        why: Blindness,
+    },
+}
+
+/// What one agent says to another's listener, TCP or UDP: one line of JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    /// The run's secret.
+    pub secret: u64,
+    /// The cell; `u32::MAX` in a self-dial.
+    pub cell: u32,
+    /// The attempt's number.
+    pub number: u32,
+}
+
+/// What a listener answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    /// The server's name.
+    pub name: String,
+    /// The nonce, echoed.
+    pub nonce: Question,
+    /// The source address it saw.
+    pub seen: IpAddr,
+}
