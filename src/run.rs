@@ -1,1 +1,64 @@
-//! (to be written)
+//! The pipeline: the one place that knows every room.
+//!
+//! ```text
+//! realise ─► muster agents ─► baseline ─► for each stage: predict, enact, converge, judge ─► show ─► tear down
+//! ```
+//!
+//! Verdicts are shown before tear-down, so that a tear-down that hangs or fails costs nobody a verdict.
+
+pub mod ask;
+mod assemble;
+mod error;
+mod lab;
+mod pipeline;
+mod stop;
+
+use std::time::Duration;
+
+pub use error::Refusal;
+pub use lab::{enter_lab, fault_help, in_lab};
+pub use stop::Stop;
+
+use crate::model::document::Strictness;
+use crate::scenario::Scenario;
+
+/// What to run, and how. What is given here goes over what the scenario says, and that over the fabric's defaults.
+#[derive(Debug, Clone)]
+pub struct Order<'a> {
+    /// The scenario.
+    pub scenario: &'a Scenario,
+    /// Silence counts after so long.
+    pub deadline: Option<Duration>,
+    /// So many silent attempts make a denial.
+    pub attempts: Option<u32>,
+    /// Every cell is tried anew so often.
+    pub interval: Option<Duration>,
+    /// Convergence has to come within this.
+    pub converge_within: Option<Duration>,
+    /// Whether what is merely weak is refused.
+    pub strictness: Strictness,
+    /// When to give up, tear-down included.
+    pub patience: Patience,
+    /// What to keep after the verdicts.
+    pub keep: Keep,
+    /// Deliberate faults of the lab, as written.
+    pub faults: &'a [String],
+}
+
+/// How long a run may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// As long as it takes.
+    Unlimited,
+    /// So long, tear-down included.
+    Limited(Duration),
+}
+
+/// What to keep after the verdicts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// Nothing.
+    Nothing,
+    /// The world, until the run is told to stop.
+    World,
+}

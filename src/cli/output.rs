@@ -1,0 +1,64 @@
+//! How output looks and where it goes: data on stdout, talk on stderr; no colour and no bars when not a terminal or in
+//! CI, unless asked for.
+
+use std::io::{self, IsTerminal, Write};
+
+use clap::{Args, ValueEnum};
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub struct Look {
+    /// Colour in output; `auto` means on a terminal, without NO_COLOR, not in CI
+    #[arg(long, value_enum, default_value = "auto", global = true, help_heading = "Output")]
+    pub colour: When,
+    /// Plain ASCII instead of symbols and lines
+    #[arg(long, global = true, help_heading = "Output")]
+    pub ascii: bool,
+    /// Every cell with its times
+    #[arg(short, long, global = true, help_heading = "Output", conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// The summary line and findings only, no progress
+    #[arg(short, long, global = true, help_heading = "Output")]
+    pub quiet: bool,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// Where a person looks.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Look {
+    /// Whether what goes to `stream` is coloured.
+    pub fn coloured(&self, stream: &impl IsTerminal) -> bool {
+        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        match self.colour {
+            When::Always => true,
+            When::Never => false,
+            When::Auto => stream.is_terminal() && !set("NO_COLOR") && !set("CI"),
+        }
+    }
+
+    /// Columns there are: those of the terminal, else 80.
+    pub fn width(&self) -> u16 {
+        let asked = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok());
+        asked.or_else(|| terminal_size::terminal_size().map(|(width, _)| width.0)).unwrap_or(80).max(40)
+    }
+}
+
+/// Writes to stdout what `render` makes. A reader that stopped reading (`… | head`) is no error.
+///
+/// # Errors
+/// Any other failure to write, a full disk behind a redirection for instance.
+pub fn print(render: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut stdout = io::BufWriter::new(io::stdout().lock());
+    match render(&mut stdout).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}

@@ -1,0 +1,154 @@
+//! The lab is made wrong on purpose, one way at a time; each fault must give exactly its finding and exit code, and the
+//! same scenario without a fault none. A detector that was never shown the thing it detects is not tested.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use leakproof::model::document::Document;
+use leakproof::model::finding::Call;
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_leakproof");
+
+/// One fault and what must come of it.
+struct Case {
+    /// What the case claims; the trial's name.
+    claim: &'static str,
+    /// Arguments after `run SCENARIO`.
+    arguments: &'static [&'static str],
+    /// The exit code.
+    exit: u8,
+    /// The calls other than `ok` there must be, each as `CALL flow`; `*` stands for any flow.
+    calls: &'static [&'static str],
+    /// A text the JSON's cells, findings or warnings must hold.
+    holds: &'static [&'static str],
+}
+
+const LEAK: &str = "leak=intruder->data-store:5432/tcp";
+const CUT: &str = "cut=ai-processing->data-store:5432/tcp";
+
+const CASES: &[Case] = &[
+    Case { claim: "a quiet run finds nothing", arguments: &[], exit: 0, calls: &[], holds: &[] },
+    Case {
+        claim: "a leaking flow is a leak",
+        arguments: &["--fault", LEAK],
+        exit: 11,
+        calls: &["LEAK intruder -> data-store:5432/tcp"],
+        holds: &["network"],
+    },
+    Case {
+        claim: "a cut flow is an outage",
+        arguments: &["--fault", CUT],
+        exit: 10,
+        calls: &["OUTAGE ai-processing -> data-store:5432/tcp"],
+        holds: &["network"],
+    },
+    Case {
+        claim: "a leak is graver than an outage",
+        arguments: &["--fault", LEAK, "--fault", CUT],
+        exit: 11,
+        calls: &["LEAK intruder -> data-store:5432/tcp", "OUTAGE ai-processing -> data-store:5432/tcp"],
+        holds: &[],
+    },
+    Case {
+        claim: "enforcement that is late but in time passes, with its time shown",
+        arguments: &["--fault", "late=400ms"],
+        exit: 0,
+        calls: &[],
+        holds: &["time_to_enforce_us"],
+    },
+    Case {
+        claim: "enforcement that is later than converge_within is a leak",
+        arguments: &["--fault", "late=30s", "--converge-within", "1500ms"],
+        exit: 11,
+        calls: &["LEAK *"],
+        holds: &[],
+    },
+    Case {
+        claim: "a flapping flow is found, with several windows",
+        arguments: &["--fault", "flap=intruder->data-store:5432/tcp@200ms", "--converge-within", "2s"],
+        exit: 11,
+        calls: &["LEAK intruder -> data-store:5432/tcp"],
+        holds: &["windows"],
+    },
+    Case {
+        claim: "rejecting instead of dropping passes with a warning",
+        arguments: &["--fault", "reject"],
+        exit: 0,
+        calls: &[],
+        holds: &["reject"],
+    },
+    Case {
+        claim: "a dead listener is inconclusive, never denied",
+        arguments: &["--fault", "kill-listener=data-store:5432/tcp", "--converge-within", "1500ms"],
+        exit: 6,
+        calls: &["UNSURE *"],
+        holds: &[],
+    },
+    Case {
+        claim: "a dead agent is inconclusive, never denied",
+        arguments: &["--fault", "kill-agent=data-store@100ms", "--converge-within", "1500ms"],
+        exit: 6,
+        calls: &["UNSURE *"],
+        holds: &[],
+    },
+    Case {
+        claim: "an answer of the wrong server is found",
+        arguments: &["--fault", "wrong-server=data-store:9000/tcp", "--converge-within", "1500ms"],
+        exit: 11,
+        calls: &["WRONG *"],
+        holds: &[],
+    },
+];
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let trials = CASES.iter().map(|case| Trial::ignorable_test(case.claim, || prove(case))).collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn prove(case: &'static Case) -> Result<Completion, Failed> {
+    let folder = tempfile::tempdir()?;
+    let json = folder.path().join("run.json");
+    let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/ai-data-pipeline.yaml");
+    let output =
+        Command::new(PROGRAM).arg("run").arg(scenario).arg("--json").arg(&json).args(case.arguments).output()?;
+    let said = || String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    if output.status.code() == Some(4) && std::env::var_os("LEAKPROOF_REQUIRE_LAB").is_none() {
+        return Ok(Completion::ignored_with(said()));
+    }
+    if output.status.code() != Some(i32::from(case.exit)) {
+        return Err(Failed::from(format!("exit {:?} instead of {}:\n{}", output.status.code(), case.exit, said())));
+    }
+    let text = std::fs::read_to_string(&json)?;
+    let document: Document = serde_json::from_str(&text)?;
+    if document.exit != case.exit {
+        return Err(Failed::from(format!("the JSON says exit {}", document.exit)));
+    }
+    let seen: BTreeSet<String> = document
+        .stages
+        .iter()
+        .flat_map(|stage| &stage.cells)
+        .filter(|cell| cell.call != Call::Ok)
+        .map(|cell| format!("{} {}", cell.call.word(), cell.flow))
+        .collect();
+    for expected in case.calls {
+        let (word, flow) = expected.split_once(' ').unwrap_or((expected, "*"));
+        if !seen.iter().any(|s| s == expected || (flow == "*" && s.starts_with(word))) {
+            return Err(Failed::from(format!("no `{expected}` among {seen:?}:\n{}", said())));
+        }
+    }
+    let covered = |s: &String| {
+        case.calls.iter().any(|c| c == s || (c.ends_with('*') && s.split(' ').next() == c.split(' ').next()))
+    };
+    if let Some(surplus) = seen.iter().find(|s| !covered(s)) {
+        return Err(Failed::from(format!("`{surplus}` was not asked for; all: {seen:?}:\n{}", said())));
+    }
+    for text_held in case.holds {
+        if !text.contains(text_held) {
+            return Err(Failed::from(format!("the JSON does not hold `{text_held}`")));
+        }
+    }
+    Ok(Completion::Completed)
+}
