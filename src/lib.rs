@@ -35,8 +35,6 @@ pub mod probe;
 #[cfg(feature = "harness")]
 pub mod report;
 #[cfg(feature = "harness")]
-pub mod run;
-#[cfg(feature = "harness")]
 pub mod scenario;
 #[cfg(feature = "harness")]
 pub mod watch;
