@@ -6,9 +6,15 @@ pub mod output;
 pub mod render;
 pub mod run;
 
-use std::path::PathBuf;
+use std::io;
+use std::path::Path;
 
 use clap::{Parser, Subcommand};
+
+use crate::exit;
+use crate::model::document::Strictness;
+use crate::run::{Ground, Need};
+use crate::scenario::{self, Scenario};
 
 /// Proves that a Kubernetes NetworkPolicy does what its author meant.
 #[derive(Debug, Parser)]
@@ -52,27 +58,51 @@ pub enum Command {
 }
 
 impl Cli {
-    /// Whether the command makes network namespaces, so that `main` enters the user namespace before any thread starts.
-    pub fn world(&self) -> World {
+    /// What must be made ready before any thread starts.
+    pub fn need(&self) -> Need {
         match &self.command {
-            Command::Run(run) => run.world(),
+            Command::Run(arguments) => arguments.need(),
             Command::Predict(_) | Command::Explain(_) | Command::Report(_) | Command::Diff(_) | Command::Schema => {
-                World::None
+                Need::Nothing
             }
         }
     }
 }
 
-/// What sort of world a command needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum World {
-    /// None.
-    None,
-    /// Network namespaces of this machine.
-    Lab,
-    /// A cluster.
-    Cluster,
+/// Carries out a command. Gives the exit code.
+///
+/// # Errors
+/// Where output cannot be written.
+pub async fn execute(cli: &Cli, ground: &Ground) -> io::Result<u8> {
+    let look = &cli.look;
+    match &cli.command {
+        Command::Run(arguments) => run::run(arguments, ground, look).await,
+        Command::Predict(arguments) => ask::predict(arguments, look),
+        Command::Explain(arguments) => ask::explain(arguments, look),
+        Command::Report(arguments) => render::report(arguments, look),
+        Command::Diff(arguments) => render::diff(arguments, look),
+        Command::Schema => {
+            let schema = serde_json::to_string_pretty(&crate::scenario::schema())?;
+            output::print(|w| writeln!(w, "{schema}"))?;
+            Ok(0)
+        }
+    }
 }
 
-/// A file a command reads or writes.
-pub type File = PathBuf;
+/// Loads a scenario, telling its warnings; or tells every error of it, and gives the exit code.
+fn load(file: &Path, strictness: Strictness, look: &output::Look) -> Result<Scenario, u8> {
+    match scenario::load(file, strictness) {
+        Ok(scenario) => {
+            if !look.quiet {
+                for warning in scenario.warnings() {
+                    output::complain(&format!("warning: {warning}"));
+                }
+            }
+            Ok(scenario)
+        }
+        Err(refusal) => {
+            output::complain(&refusal.render(look.colour_of_talk()));
+            Err(exit::REFUSED)
+        }
+    }
+}

@@ -9,14 +9,16 @@
 pub mod ask;
 mod assemble;
 mod error;
+mod ground;
 mod lab;
 mod pipeline;
 mod stop;
 
 use std::time::Duration;
 
-pub use error::Refusal;
-pub use lab::{enter_lab, fault_help, in_lab};
+pub use error::{Refusal, chain};
+pub use ground::{Ground, Need};
+pub use lab::{fault_help, in_lab};
 pub use stop::Stop;
 
 use crate::model::document::Strictness;
@@ -38,8 +40,14 @@ pub struct Order<'a> {
     /// Whether what is merely weak is refused.
     pub strictness: Strictness,
     /// When to give up, tear-down included.
-    pub patience: Patience,
+    pub timeout: Option<Duration>,
     /// What to keep after the verdicts.
+    pub keep: Keep,
+    /// Deliberate faults of the lab, as written.
+    pub faults: &'a [String],
+}
+
+/// What to keep after the verdicts.
     pub keep: Keep,
     /// Deliberate faults of the lab, as written.
     pub faults: &'a [String],

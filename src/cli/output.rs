@@ -62,3 +62,17 @@ pub fn print(render: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Resul
         result => result,
     }
 }
+
+/// Says lines to a person, on stderr.
+pub fn say(lines: &[String]) {
+    let mut stderr = io::stderr().lock();
+    for line in lines {
+        // There is nobody left to tell that telling failed.
+        let _unheard = writeln!(stderr, "{line}");
+    }
+}
+
+/// Says what is wrong, on stderr.
+pub fn complain(text: &str) {
+    say(&[format!("leakproof: {text}")]);
+}

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::World;
 use super::output::{self, Look};
 use crate::exit::{self, Exit};
 use crate::model::document::{Document, Strictness};
 use crate::report;
-use crate::run::{self, Keep, Order, Patience};
+use crate::report::file::{SaveError, save};
+use crate::run::{self, Ground, Keep, Need, Order, Stop};
 
 /// Arguments of `run`.
 #[derive(Debug, Clone, Args)]
@@ -100,10 +100,11 @@ pub struct LabArguments {
 }
 
 impl RunArguments {
-    /// What the command needs.
-    pub fn world(&self) -> World {
+    /// What must be made ready before any thread starts.
+    pub fn need(&self) -> Need {
         match self.on {
-            On::Lab => World::Lab,
+            On::Lab if self.lab.faults.iter().any(|fault| fault == "help") => Need::Nothing,
+            On::Lab => Need::Lab,
         }
     }
 }
@@ -112,57 +113,120 @@ impl RunArguments {
 ///
 /// # Errors
 /// Where output cannot be written.
-pub async fn run(arguments: &RunArguments, look: &Look) -> io::Result<u8> {
-    if arguments.lab.faults.iter().any(|f| f == "help") {
+pub async fn run(arguments: &RunArguments, ground: &Ground, look: &Look) -> io::Result<u8> {
+    if arguments.need() == Need::Nothing {
         output::print(|w| w.write_all(run::fault_help().as_bytes()))?;
         return Ok(0);
     }
-    if let Err(complaint) = arguments.reports.check(arguments.scenarios.len()) {
+    if let Err(complaint) = arguments.reports.check(&arguments.scenarios) {
         output::complain(&complaint);
         return Ok(exit::USAGE);
     }
-    let stop = run::Stop::on_signals();
-    let mut gravest = Gravest::default();
+    let stop = Stop::on_signals();
+    let mut gravest = 0;
     for file in &arguments.scenarios {
-        let strictness = if arguments.strict { Strictness::Strict } else { Strictness::Normal };
-        let scenario = match super::load(file, strictness, look) {
-            Ok(scenario) => scenario,
-            Err(code) => {
-                gravest.add(code);
-                continue;
-            }
-        };
-        let listener = report::progress::Progress::new(look.progress());
-        let order = Order {
-            scenario: &scenario,
-            deadline: arguments.probing.deadline,
-            attempts: arguments.probing.attempts,
-            interval: arguments.probing.interval,
-            converge_within: arguments.probing.converge_within,
-            strictness,
-            patience: arguments.timeout.map_or(Patience::Unlimited, Patience::Limited),
-            keep: if arguments.lab.keep { Keep::World } else { Keep::Nothing },
-            faults: &arguments.lab.faults,
-        };
-        let shown = |document: &Document| {
-            listener.finish();
-            output::print(|w| report::terminal::render(document, &look.style(), w))
-        };
-        let told = |lines: &[String]| output::say(lines);
-        let document = match run::in_lab(&order, &listener, &stop, shown, told).await {
-            Ok(document) => document,
-            Err(refusal) => {
-                listener.finish();
-                output::complain(&refusal.to_string());
-                gravest.add(refusal.exit());
-                continue;
-            }
-        };
-        arguments.reports.write(&document)?;
-        gravest.add(document.exit);
+        let code = one(arguments, file, ground, look, &stop).await?;
+        gravest = exit::gravest(gravest, code);
         if stop.pulled() {
             break;
         }
     }
-    Ok(gravest.code())
+    Ok(gravest)
+}
+
+async fn one(arguments: &RunArguments, file: &Path, ground: &Ground, look: &Look, stop: &Stop) -> io::Result<u8> {
+    let strictness = if arguments.strict { Strictness::Strict } else { Strictness::Normal };
+    let scenario = match super::load(file, strictness, look) {
+        Ok(scenario) => scenario,
+        Err(code) => return Ok(code),
+    };
+    let order = Order {
+        scenario: &scenario,
+        deadline: arguments.probing.deadline,
+        attempts: arguments.probing.attempts,
+        interval: arguments.probing.interval,
+        converge_within: arguments.probing.converge_within,
+        strictness,
+        timeout: arguments.timeout,
+        keep: if arguments.lab.keep { Keep::World } else { Keep::Nothing },
+        faults: &arguments.lab.faults,
+    };
+    let progress = look.progress();
+    let mut written = Ok(());
+    let mut shown = |document: &Document| {
+        progress.finish();
+        written = output::print(|w| report::terminal::render(document, look.style(), w));
+    };
+    let outcome = run::in_lab(&order, ground, &progress, stop, &mut shown, &output::say).await;
+    progress.finish();
+    let document = match outcome {
+        Ok(document) => document,
+        Err(refusal) => {
+            output::complain(&run::chain(&refusal));
+            return Ok(refusal.exit());
+        }
+    };
+    for error in &document.left_behind {
+        output::complain(&format!("left behind: {error}"));
+    }
+    let mut code = document.exit;
+    if let Err(error) = arguments.reports.save(&document) {
+        output::complain(&run::chain(&error));
+        code = exit::gravest(code, Exit::LeftBehind.code());
+    }
+    written?;
+    Ok(stop.code().unwrap_or(code))
+}
+
+impl ReportFiles {
+    /// Whether the files can take the reports of all scenarios.
+    fn check(&self, scenarios: &[PathBuf]) -> Result<(), String> {
+        let files = [("json", &self.json), ("junit", &self.junit), ("markdown", &self.markdown), ("html", &self.html)];
+        for (option, file) in files {
+            if let Some(file) = file
+                && scenarios.len() > 1
+                && !file.is_dir()
+            {
+                return Err(format!(
+                    "--{option} {}: {} scenarios need a folder to put one file each into",
+                    file.display(),
+                    scenarios.len()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Saves every report asked for; goes on after an error and gives the first.
+    fn save(&self, document: &Document) -> Result<(), SaveError> {
+        let place = |file: &PathBuf, ending: &str| {
+            if file.is_dir() { file.join(format!("{}.{ending}", document.scenario.name)) } else { file.clone() }
+        };
+        let mut first = Ok(());
+        let mut note = |result: Result<(), SaveError>| {
+            if first.is_ok() {
+                first = result;
+            }
+        };
+        if let Some(file) = &self.json {
+            note(save(&place(file, "json"), |w| report::json::write(document, w)));
+        }
+        if let Some(file) = &self.junit {
+            note(save(&place(file, "xml"), |w| report::junit::render(document, w)));
+        }
+        if let Some(file) = &self.markdown {
+            note(save(&place(file, "md"), |w| report::markdown::render(document, w)));
+        }
+        if let Some(file) = &self.html {
+            note(save(&place(file, "html"), |w| report::html::render(document, w)));
+        }
+        first
+    }
+}
+
+/// A duration with its unit: `300ms`, `10s`, `1m30s`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: jiff::SignedDuration = text.parse().map_err(|_| "write it with its unit, such as `300ms` or `10s`")?;
+    let duration = Duration::try_from(parsed).map_err(|_| "a duration cannot be negative")?;
+    if duration.is_zero() { Err("a duration of zero leaves no time to see anything".into()) } else { Ok(duration) }
 }

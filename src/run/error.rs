@@ -1,19 +1,26 @@
 //! Why a run gave no verdict at all.
 
-use crate::exit::Exit;
+use crate::exit::{self, Exit};
 
 /// Nothing was judged.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
-    /// A `--fault` that says nothing the lab understands, or names what the scenario does not have.
-    #[error("`--fault {fault}` cannot be carried out: {why}")]
+    /// This machine gives no lab.
+    #[error("this machine gives no lab")]
+    Ground(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A command asked for a world that `main` did not prepare.
+    #[error("the lab was not entered before the first thread started; this is a bug in leakproof")]
+    NotPrepared,
+    /// A `--fault` that says nothing the lab understands.
+    #[error("`--fault {fault}`")]
     Fault {
         /// As written.
         fault: String,
         /// Why not.
-        why: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The lab, or the cluster's objects, could not be made.
+    /// The scenario's world could not be made.
     #[error("the world of `{scenario}` could not be made")]
     World {
         /// The scenario's name.
@@ -22,14 +29,39 @@ pub enum Refusal {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A name that is not in the scenario.
+    #[error("`{scenario}` has no endpoint `{name}`; it has {known}")]
+    NoEndpoint {
+        /// The scenario's name.
+        scenario: String,
+        /// As given.
+        name: String,
+        /// All there are.
+        known: String,
+    },
+    /// Two endpoints between which no cell lies, or not at that port.
+    #[error("`{scenario}` has no cell from `{from}` to `{to}`{port}; there are {known}")]
+    NoCell {
+        /// The scenario's name.
+        scenario: String,
+        /// The source.
+        from: String,
+        /// The destination.
+        to: String,
+        /// ` at 80/tcp`, or nothing.
+        port: String,
+        /// Cells between the two, or a word that there are none.
+        known: String,
+    },
 }
 
 impl Refusal {
     /// The exit code.
     pub fn exit(&self) -> u8 {
         match self {
-            Self::Fault { .. } => crate::exit::USAGE,
-            Self::World { .. } => Exit::NoWorld.code(),
+            Self::Fault { .. } | Self::NoEndpoint { .. } | Self::NoCell { .. } => exit::USAGE,
+            Self::Ground(_) | Self::World { .. } => Exit::NoWorld.code(),
+            Self::NotPrepared => Exit::Bug.code(),
         }
     }
 }

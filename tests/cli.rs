@@ -1,0 +1,335 @@
+//! The program from outside: exit codes, bad days, and that nothing is ever left behind.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use leakproof::model::document::Document;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_leakproof");
+
+fn scenario(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios").join(name)
+}
+
+/// A place of its own for each test: the program's temporary files go there, so what it leaves can be told.
+struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let place = Self { folder: tempfile::tempdir().unwrap() };
+        std::fs::create_dir(place.temporary()).unwrap();
+        place
+    }
+
+    fn temporary(&self) -> PathBuf {
+        self.folder.path().join("tmp")
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn leakproof(&self) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.env("TMPDIR", self.temporary()).env_remove("NO_COLOR").env_remove("CI").stdin(Stdio::null());
+        command
+    }
+
+    /// Fails if a file or a process of this place's runs is still there. Processes that were just killed are given a
+    /// moment to go: the kernel ends them, nobody waits for a result.
+    fn assert_nothing_left(&self) {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let mut left = self.processes();
+        while !left.is_empty() && Instant::now() < deadline {
+            std::thread::yield_now();
+            left = self.processes();
+        }
+        assert!(left.is_empty(), "processes left behind: {left:?}");
+    }
+
+    fn assert_no_files_left(&self) {
+        let files: Vec<_> = std::fs::read_dir(self.temporary()).unwrap().map(|e| e.unwrap().path()).collect();
+        assert!(files.is_empty(), "files left behind: {files:?}");
+    }
+
+    /// Processes whose arguments or environment name this place.
+    fn processes(&self) -> Vec<String> {
+        let mark = self.temporary().display().to_string();
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+            let read = |what: &str| std::fs::read(entry.path().join(what)).unwrap_or_default();
+            let arguments = String::from_utf8_lossy(&read("cmdline")).replace('\0', " ");
+            let environment = String::from_utf8_lossy(&read("environ")).into_owned();
+            // A zombie has neither; the test's own process has no such TMPDIR.
+            if arguments.contains(&mark) || environment.contains(&mark) {
+                found.push(format!("{}: {arguments}", entry.file_name().to_string_lossy()));
+            }
+        }
+        found
+    }
+}
+
+fn has_lab() -> bool {
+    if std::env::var_os("LEAKPROOF_REQUIRE_LAB").is_some() {
+        return true;
+    }
+    let there = nix::unistd::Uid::effective().is_root()
+        || Command::new("unshare").args(["-Urn", "true"]).status().is_ok_and(|status| status.success());
+    if !there {
+        eprintln!("ignored: this machine has no lab");
+    }
+    there
+}
+
+/// Waits until the run's agents are up, so that a signal meets it in full flight.
+fn until_agents_run(place: &Place, child: &mut Child) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while place.processes().len() < 4 {
+        assert!(child.try_wait().unwrap().is_none(), "the run ended before its agents were seen");
+        assert!(Instant::now() < deadline, "no agents came up");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn the_readmes_exit_codes_are_the_programs() {
+    use leakproof::exit::{self, Exit};
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let rows = [
+        (Exit::Ok.code(), "as meant"),
+        (Exit::Bug.code(), "bug in leakproof"),
+        (exit::USAGE, "usage"),
+        (exit::REFUSED, "scenario refused"),
+        (Exit::NoWorld.code(), "the world could not be made"),
+        (Exit::Contradiction.code(), "contradiction"),
+        (Exit::Inconclusive.code(), "inconclusive"),
+        (Exit::LeftBehind.code(), "verdicts fine, but something was left behind"),
+        (Exit::Outage.code(), "outage"),
+        (Exit::Leak.code(), "leak or wrong server"),
+    ];
+    for (code, words) in rows {
+        assert!(readme.contains(&format!("| {code} | {words} |")), "the README lacks `| {code} | {words} |`");
+    }
+}
+
+#[test]
+fn bad_arguments_are_usage_errors() {
+    for arguments in [&["run"][..], &["rum", "x.yaml"], &["run", "x.yaml", "--deadline", "fast"], &["run", "x.yaml", "--attempts", "0"]] {
+        let output = Place::new().leakproof().args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(output.stdout.is_empty(), "{arguments:?} wrote to stdout");
+    }
+}
+
+#[test]
+fn a_refused_scenario_is_exit_3_and_makes_nothing() {
+    let place = Place::new();
+    let cases: [(&str, &[u8], &str); 4] = [
+        ("empty.yaml", b"", "empty"),
+        ("binary.yaml", b"\x00\xff\xfe\x01", "binary.yaml"),
+        ("wrong.yaml", b"version: 2\npodz: {}\n", "podz"),
+        ("list.yaml", b"- 1\n- 2\n", "list.yaml"),
+    ];
+    for (name, bytes, expected) in cases {
+        let file = place.file(name);
+        std::fs::write(&file, bytes).unwrap();
+        let output = place.leakproof().arg("run").arg(&file).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{name}: {said}");
+        assert!(said.contains(expected), "{name}: {said}");
+    }
+    let output = place.leakproof().args(["run", "no-such-file.yaml"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no-such-file.yaml"));
+    place.assert_no_files_left();
+}
+
+#[test]
+fn a_scenario_of_100_megabytes_is_refused_at_once() {
+    let place = Place::new();
+    let file = place.file("huge.yaml");
+    std::fs::File::create(&file).unwrap().set_len(100 * 1024 * 1024).unwrap();
+    let began = Instant::now();
+    let output = place.leakproof().arg("run").arg(&file).output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    assert!(began.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn the_json_of_a_run_makes_every_other_report() {
+    if !has_lab() {
+        return;
+    }
+    let place = Place::new();
+    let json = place.file("run.json");
+    let output = place.leakproof().arg("run").arg(scenario("ai-data-pipeline.yaml")).arg("--json").arg(&json).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(shown.lines().next().unwrap().contains("lab"), "the first line says where: {shown}");
+    let document: Document = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    assert_eq!((document.exit, document.counts.cells, document.counts.ok), (0, 40, 40));
+    let again = place.leakproof().arg("report").arg(&json).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&again.stdout), shown, "`report` shows what `run` showed");
+    for form in ["junit", "markdown", "html", "json"] {
+        let output = place.leakproof().arg("report").arg(&json).args(["--form", form]).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{form}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("ai-data-pipeline"), "{form}");
+    }
+    let same = place.leakproof().arg("diff").arg(&json).arg(&json).output().unwrap();
+    assert_eq!(same.status.code(), Some(0));
+    place.assert_no_files_left();
+    place.assert_nothing_left();
+}
+
+#[test]
+fn interrupts_end_a_run_with_their_code_and_leave_nothing() {
+    if !has_lab() {
+        return;
+    }
+    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
+        let place = Place::new();
+        // A fault that keeps the run from converging, so that there is time to be interrupted.
+        let mut child = place
+            .leakproof()
+            .arg("run")
+            .arg(scenario("ai-data-pipeline.yaml"))
+            .args(["--fault", "leak=intruder->data-store:5432/tcp", "--converge-within", "60s"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        until_agents_run(&place, &mut child);
+        kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
+        let status = child.wait().unwrap();
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert_eq!(status.code(), Some(code), "{signal}: {said}");
+        place.assert_nothing_left();
+        place.assert_no_files_left();
+    }
+}
+
+#[test]
+fn a_killed_run_leaves_no_process() {
+    if !has_lab() {
+        return;
+    }
+    let place = Place::new();
+    let mut child = place
+        .leakproof()
+        .arg("run")
+        .arg(scenario("ai-data-pipeline.yaml"))
+        .args(["--fault", "leak=intruder->data-store:5432/tcp", "--converge-within", "60s"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    until_agents_run(&place, &mut child);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    place.assert_nothing_left();
+}
+
+#[test]
+fn two_runs_at_once_do_not_disturb_each_other() {
+    if !has_lab() {
+        return;
+    }
+    let place = Place::new();
+    let children: Vec<_> = (0..2)
+        .map(|_| {
+            place
+                .leakproof()
+                .arg("run")
+                .arg(scenario("ai-data-pipeline.yaml"))
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+    place.assert_no_files_left();
+}
+
+#[test]
+fn a_full_disk_is_told_and_does_not_change_a_verdict() {
+    if !has_lab() {
+        return;
+    }
+    let place = Place::new();
+    let output = place
+        .leakproof()
+        .arg("run")
+        .arg(scenario("ai-data-pipeline.yaml"))
+        .args(["--json", "/dev/full"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(7), "a report that cannot be written is not a verdict: {said}");
+    assert!(said.contains("/dev/full"), "{said}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("ai-data-pipeline"), "the verdict is shown all the same");
+}
+
+#[test]
+fn a_reader_that_stops_reading_is_no_error() {
+    if !has_lab() {
+        return;
+    }
+    let place = Place::new();
+    let mut child = place
+        .leakproof()
+        .arg("run")
+        .arg(scenario("ai-data-pipeline.yaml"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let status = child.wait().unwrap();
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(status.code(), Some(0), "{said}");
+    assert!(!said.contains("panicked"), "{said}");
+}
+
+#[test]
+fn running_out_of_descriptors_is_never_a_denial() {
+    if !has_lab() {
+        return;
+    }
+    // From a limit at which nothing starts to one at which all is well: no verdict may be wrong on the way.
+    for files in [12, 24, 32, 48, 64, 96] {
+        let place = Place::new();
+        let json = place.file("run.json");
+        let script = format!("ulimit -Sn {files} && ulimit -Hn {files} && exec \"$@\"");
+        let output = Command::new("sh")
+            .args(["-c", &script, "sh", PROGRAM, "run"])
+            .arg(scenario("allow-all.yaml"))
+            .args(["--converge-within", "1500ms", "--json"])
+            .arg(&json)
+            .env("TMPDIR", place.temporary())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(matches!(output.status.code(), Some(0 | 4 | 6)), "{files} files: {:?} {said}", output.status);
+        assert!(!said.contains("panicked"), "{files} files: {said}");
+        if let Ok(text) = std::fs::read(&json) {
+            let document: Document = serde_json::from_slice(&text).unwrap();
+            for cell in document.stages.iter().flat_map(|stage| &stage.cells) {
+                assert_ne!(cell.verdict, Some(leakproof::model::verdict::Verdict::Denied), "{files} files: {}", cell.flow);
+            }
+        }
+        place.assert_nothing_left();
+    }
+}
