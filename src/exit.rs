@@ -45,3 +45,39 @@ impl Exit {
         }
     }
 }
+
+/// The graver of two exit codes, of several scenarios say. A refused scenario was not tested at all: only what was seen
+/// to be wrong is graver, and what could not be seen.
+pub fn gravest(a: u8, b: u8) -> u8 {
+    const ORDER: [u8; 12] = [0, 4, 7, REFUSED, 6, 5, 10, 11, USAGE, TERMINATED, INTERRUPTED, 1];
+    // A code that is not in the list is one leakproof never gives: a bug, and so the gravest.
+    let rank = |code: u8| ORDER.iter().position(|known| *known == code).unwrap_or(ORDER.len());
+    if rank(b) > rank(a) { b } else { a }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_of_codes_is_the_order_of_exits() {
+        let exits = [
+            Exit::Ok,
+            Exit::NoWorld,
+            Exit::LeftBehind,
+            Exit::Inconclusive,
+            Exit::Contradiction,
+            Exit::Outage,
+            Exit::Leak,
+            Exit::Bug,
+        ];
+        for a in exits {
+            for b in exits {
+                assert_eq!(gravest(a.code(), b.code()), a.max(b).code(), "{a:?} and {b:?}");
+            }
+        }
+        assert_eq!(gravest(REFUSED, 0), REFUSED, "a refused scenario is not a passed one");
+        assert_eq!(gravest(11, REFUSED), 11, "and a leak is graver");
+        assert_eq!(gravest(0, 99), 99, "an unknown code is not hidden");
+    }
+}
