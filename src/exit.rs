@@ -46,6 +46,23 @@ impl Exit {
     }
 }
 
+/// What a code means, in words for a person; reports print it beside the code.
+pub fn meaning(code: u8) -> &'static str {
+    match code {
+        0 => "as meant",
+        1 => "a bug in leakproof",
+        USAGE => "the command line was wrong",
+        REFUSED => "the scenario was refused",
+        4 => "the world could not be made, nothing was judged",
+        5 => "the policy does not say what its author wanted",
+        6 => "something could not be seen, or nothing says how it should be",
+        7 => "the verdicts are fine, but something was left behind",
+        10 => "a flow that should work does not",
+        11 => "a flow that should not work does, or the wrong server answered",
+        INTERRUPTED => "interrupted",
+        TERMINATED => "terminated",
+        _ => "a code that leakproof never gives",
+
 /// The graver of two exit codes, of several scenarios say. A refused scenario was not tested at all: only what was seen
 /// to be wrong is graver, and what could not be seen.
 pub fn gravest(a: u8, b: u8) -> u8 {

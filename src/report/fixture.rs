@@ -1,0 +1,453 @@
+//! Documents to render in tests: the pipeline scenario, all well and in trouble, and meshes of any size.
+
+use std::io;
+
+use crate::model::document::{
+    AgentInfo, BlindSpan, Cell, Convergence, Counts, Document, EndpointInfo, FORMAT, FabricInfo, FabricKind, Happening,
+    Phase, ScenarioInfo, Settings, Stage, Strictness,
+};
+use crate::model::endpoint::{Addresses, EndpointKind, Family};
+use crate::model::finding::{Blame, Call, Contradiction, Finding, Window};
+use crate::model::flow::NamedFlow;
+use crate::model::labels::Labels;
+use crate::model::observation::{Blindness, Observation, Refusal, Witness};
+use crate::model::port::{Port, Protocol, ServedPort};
+use crate::model::prediction::{Direction, PolicyRef, Reason, RuleRef};
+use crate::model::verdict::{DenyForm, Intent, Meaning, Verdict};
+
+/// A writer whose reader has gone.
+pub struct ClosedPipe;
+
+impl io::Write for ClosedPipe {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+/// A port from its text.
+pub fn port(text: &str) -> Port {
+    let (number, protocol) = text.split_once('/').unwrap();
+    let protocol = match protocol {
+        "tcp" => Protocol::Tcp,
+        "udp" => Protocol::Udp,
+        _ => Protocol::Sctp,
+    };
+    Port { number: number.parse().unwrap(), protocol }
+}
+
+/// An IPv4 flow.
+pub fn flow(from: &str, to: &str, at: &str) -> NamedFlow {
+    NamedFlow { from: from.into(), to: to.into(), family: Family::V4, port: port(at) }
+}
+
+/// The pods of the pipeline scenario with their namespaces, roles and ports.
+const PODS: [(&str, &str, &str, &[&str]); 6] = [
+    ("ai-processing", "ai-data-pipeline", "ai-processing", &["8080/tcp"]),
+    ("data-store-1", "ai-data-pipeline", "data-store", &["53/udp", "5432/tcp", "9000/tcp"]),
+    ("data-store-2", "ai-data-pipeline", "data-store", &["53/udp", "5432/tcp", "9000/tcp"]),
+    ("impostor", "ai-staging", "ai-processing", &["8080/tcp"]),
+    ("intruder", "ai-data-pipeline", "intruder", &["8080/tcp"]),
+    ("plain", "ai-data-pipeline", "", &["8080/tcp"]),
+];
+
+fn policy() -> PolicyRef {
+    PolicyRef {
+        kind: "NetworkPolicy".into(),
+        namespace: Some("ai-data-pipeline".into()),
+        name: "allow-ai-processing-to-data-store".into(),
+    }
+}
+
+fn reasons() -> Vec<Reason> {
+    let rule = RuleRef { policy: policy(), direction: Direction::Ingress, rule: 0, peer: Some(0), port: None };
+    vec![Reason::NotIsolated, Reason::Allowed { by: vec![rule] }, Reason::Isolated { by: vec![policy()] }]
+}
+
+fn cell(flow: NamedFlow, verdict: Verdict, intent: Intent, ingress: u32, place: u64) -> Cell {
+    let denied = verdict == Verdict::Denied;
+    Cell {
+        flow,
+        intent,
+        meaning: Meaning::Known(verdict),
+        egress: 0,
+        ingress,
+        reality: if denied { Observation::Silent { attempts: 31 } } else { Observation::Reached },
+        verdict: Some(verdict),
+        call: Call::Ok,
+        witness: denied.then(|| Witness::Strong {
+            answered: "ai-processing".into(),
+            source: "intruder -> plain:8080/tcp was answered".into(),
+        }),
+        time_to_enforce_us: Some(if denied { 21_000 + place * 317 % 15_000 } else { 0 }),
+        slowest_us: (!denied).then_some(400 + place * 13),
+        attempts: 34,
+        unseen: 0,
+        windows: Vec::new(),
+        note: None,
+    }
+}
+
+fn count(cells: &[Cell], findings: &[Finding]) -> Counts {
+    let of = |call: Call| cells.iter().filter(|cell| cell.call == call).count() as u64;
+    Counts {
+        cells: cells.len() as u64,
+        ok: of(Call::Ok),
+        leaks: of(Call::Leak),
+        outages: of(Call::Outage),
+        wrong_servers: of(Call::WrongServer),
+        contradictions: findings.iter().filter(|f| f.contradiction == Contradiction::Present).count() as u64,
+        inconclusive: of(Call::Inconclusive),
+        unjudged: of(Call::Unjudged),
+        unsupported: of(Call::Unsupported),
+        unstated: cells.iter().filter(|cell| cell.intent == Intent::Unstated).count() as u64,
+    }
+}
+
+fn stage(name: &str, changes: Vec<String>, sent_us: u64, cells: Vec<Cell>) -> Stage {
+    let counts = count(&cells, &[]);
+    let after_us = cells.iter().filter_map(|cell| cell.time_to_enforce_us).max().unwrap_or(0);
+    Stage {
+        name: name.into(),
+        changes,
+        sent_us,
+        acknowledged_us: sent_us + 4_000,
+        convergence: Convergence::Converged { after_us, proven_us: after_us + 306_000 },
+        cells,
+        findings: Vec::new(),
+        counts,
+        reasons: reasons(),
+    }
+}
+
+fn document(name: &str, endpoints: Vec<EndpointInfo>, stages: Vec<Stage>) -> Document {
+    let mut counts = Counts::default();
+    for stage in &stages {
+        counts.add(&stage.counts);
+    }
+    let agents = endpoints.iter().enumerate().map(|(place, endpoint)| AgentInfo {
+        endpoint: endpoint.name.clone(),
+        clock_offset_ns: 1_200 * place as i64 - 900,
+        clock_error_ns: 41_000,
+        attempts: 340,
+        reconnects: 0,
+        blind: Vec::new(),
+        lost: None,
+    });
+    Document {
+        format: FORMAT.into(),
+        leakproof: "0.1.0".into(),
+        started: "2026-11-23T04:05:06Z".into(),
+        took_us: 1_420_000,
+        run: "k3f9".into(),
+        scenario: ScenarioInfo {
+            name: name.into(),
+            file: format!("scenarios/{name}.yaml"),
+            about: Some("Only ai-processing pods of the pipeline's own namespace may reach the data store.".into()),
+        },
+        fabric: FabricInfo {
+            kind: FabricKind::Lab,
+            summary: "lab: 2 nodes, nftables, Linux 6.18".into(),
+            facts: [("kernel".to_owned(), "6.18".to_owned())].into(),
+            fault: None,
+        },
+        settings: Settings {
+            deadline_us: 300_000,
+            attempts: 4,
+            interval_us: 10_000,
+            converge_within_us: 10_000_000,
+            max_enforce_us: None,
+            deny: DenyForm::Either,
+            strictness: Strictness::Normal,
+        },
+        agents: agents.collect(),
+        endpoints,
+        phases: [
+            ("world", 0, 210_000),
+            ("agents", 210_000, 60_000),
+            ("baseline", 270_000, 410_000),
+            ("policies", 680_000, 650_000),
+            ("tear-down", 1_330_000, 90_000),
+        ]
+        .map(|(name, began_us, took_us)| Phase { name: name.into(), began_us, took_us })
+        .into(),
+        stages,
+        events: Vec::new(),
+        warnings: Vec::new(),
+        left_behind: Vec::new(),
+        aborted: None,
+        counts,
+        exit: 0,
+    }
+}
+
+/// The pipeline scenario with everything as meant.
+pub fn pipeline() -> Document {
+    let (mut bare, mut cells) = (Vec::new(), Vec::new());
+    for (from, namespace, role, _) in PODS {
+        for (to, _, _, serves) in PODS.iter().filter(|pod| pod.0 != from) {
+            for at in *serves {
+                let flow = flow(from, to, at);
+                let place = cells.len() as u64;
+                bare.push(cell(flow.clone(), Verdict::Allowed, Intent::Unstated, 0, place));
+                let allowed = !to.starts_with("data-store") || (namespace, role) == ("ai-data-pipeline", "ai-processing");
+                let verdict = if allowed { Verdict::Allowed } else { Verdict::Denied };
+                let ingress = match (to.starts_with("data-store"), allowed) {
+                    (false, _) => 0,
+                    (true, true) => 1,
+                    (true, false) => 2,
+                };
+                let intent = if from == "plain" { Intent::Unstated } else { Intent::Stated(verdict) };
+                let mut cell = cell(flow, verdict, intent, ingress, place);
+                if let (Verdict::Denied, Some(took)) = (verdict, cell.time_to_enforce_us) {
+                    cell.windows = vec![Window {
+                        call: Call::Leak,
+                        right_before_us: None,
+                        first_wrong_us: 681_000 + place * 100,
+                        last_wrong_us: 680_000 + took - 10_000,
+                        right_after_us: Some(680_000 + took),
+                        attempts: 2,
+                    }];
+                }
+                cells.push(cell);
+            }
+        }
+    }
+    let endpoints = PODS.iter().enumerate().map(|(place, (name, namespace, role, serves))| EndpointInfo {
+        name: (*name).into(),
+        kind: EndpointKind::Pod,
+        namespace: Some((*namespace).into()),
+        labels: (!role.is_empty()).then(|| ("role".to_owned(), (*role).to_owned())).into_iter().collect::<Labels>(),
+        node: Some(format!("node-{}", place % 2 + 1)),
+        addresses: Addresses { v4: Some([10, 65, 0, place as u8 + 2].into()), v6: None },
+        serves: serves.iter().map(|at| ServedPort { port: port(at), name: None }).collect(),
+    });
+    let created = format!("created NetworkPolicy {}", policy());
+    let stages =
+        vec![stage("baseline", Vec::new(), 270_000, bare), stage("policies", vec![created], 680_000, cells)];
+    document("ai-data-pipeline", endpoints.collect(), stages)
+}
+
+fn cell_at<'a>(document: &'a mut Document, from: &str, to: &str, at: &str) -> &'a mut Cell {
+    let flow = flow(from, to, at);
+    document.stages.last_mut().unwrap().cells.iter_mut().find(|cell| cell.flow == flow).unwrap()
+}
+
+fn finding(cell: &Cell, blame: Blame, contradiction: Contradiction, because: &str, next: &str) -> Finding {
+    Finding {
+        flow: cell.flow.clone(),
+        call: cell.call,
+        contradiction,
+        intent: cell.intent,
+        meaning: cell.meaning,
+        reality: Some(cell.reality.clone()),
+        blame,
+        because: because.into(),
+        next: next.into(),
+        windows: cell.windows.clone(),
+    }
+}
+
+/// The pipeline scenario with one of each: a leak, an outage, a wrong server, a contradiction, cells that could not be
+/// seen, one unsupported, a rejection, weak witnesses, a blind agent, events, warnings and something left behind.
+pub fn troubled() -> Document {
+    let mut document = pipeline();
+    let mut findings = Vec::new();
+
+    let leak = cell_at(&mut document, "intruder", "data-store-1", "5432/tcp");
+    leak.call = Call::Leak;
+    leak.reality = Observation::Reached;
+    leak.verdict = Some(Verdict::Allowed);
+    leak.witness = None;
+    leak.time_to_enforce_us = None;
+    leak.windows = vec![
+        Window {
+            call: Call::Leak,
+            right_before_us: None,
+            first_wrong_us: 681_000,
+            last_wrong_us: 721_000,
+            right_after_us: Some(731_000),
+            attempts: 5,
+        },
+        Window {
+            call: Call::Leak,
+            right_before_us: Some(901_000),
+            first_wrong_us: 911_000,
+            last_wrong_us: 1_320_000,
+            right_after_us: None,
+            attempts: 42,
+        },
+    ];
+    let because = "the source is not isolated; ai-data-pipeline/allow-ai-processing-to-data-store isolates the \
+                   destination, and none of its rules matches";
+    let next = "the network lets through what the policy denies: look at the rules of node-2 for data-store-1";
+    findings.push(finding(leak, Blame::Network, Contradiction::None, because, next));
+
+    let wrong = cell_at(&mut document, "ai-processing", "plain", "8080/tcp");
+    wrong.call = Call::WrongServer;
+    wrong.reality = Observation::SomeoneElse { who: "intruder".into() };
+    wrong.verdict = None;
+    let next = "find out why packets to plain's address end at intruder";
+    findings.push(finding(wrong, Blame::Network, Contradiction::None, "no policy selects either end", next));
+
+    let outage = cell_at(&mut document, "ai-processing", "data-store-2", "9000/tcp");
+    outage.call = Call::Outage;
+    outage.intent = Intent::Stated(Verdict::Allowed);
+    outage.meaning = Meaning::Known(Verdict::Denied);
+    outage.ingress = 2;
+    outage.reality = Observation::Silent { attempts: 31 };
+    outage.verdict = Some(Verdict::Denied);
+    outage.time_to_enforce_us = None;
+    let because = "ai-data-pipeline/allow-ai-processing-to-data-store isolates the destination, and none of its rules \
+                   matches port 9000/tcp";
+    let next = "if the flow is wanted, add port 9000 to ingress[0].ports";
+    findings.push(finding(outage, Blame::PolicyTooStrict, Contradiction::Present, because, next));
+
+    for to in ["ai-processing", "intruder"] {
+        let unseen = cell_at(&mut document, "plain", to, "8080/tcp");
+        unseen.call = Call::Inconclusive;
+        unseen.reality = Observation::NotSeen { why: "the agent got no processor time".into() };
+        unseen.verdict = None;
+        unseen.time_to_enforce_us = None;
+        unseen.unseen = 34;
+        unseen.attempts = 0;
+    }
+    let lacking = cell_at(&mut document, "plain", "impostor", "8080/tcp");
+    lacking.call = Call::Unsupported;
+    lacking.reality = Observation::Unsupported { what: "this kernel has no SCTP".into() };
+    lacking.verdict = None;
+    let rejected = cell_at(&mut document, "intruder", "data-store-2", "5432/tcp");
+    rejected.reality = Observation::Refused { how: Refusal::Prohibited, after_us: 310 };
+    rejected.note = Some("denied by rejection, which at the socket looks like a closed port".into());
+    for at in ["53/udp", "5432/tcp", "9000/tcp"] {
+        let weak = cell_at(&mut document, "impostor", "data-store-1", at);
+        weak.witness = Some(Witness::Weak { cut_off: vec!["impostor".into()] });
+    }
+
+    let stage = document.stages.last_mut().unwrap();
+    stage.convergence = Convergence::TimedOut { after_us: 10_000_000 };
+    stage.counts = count(&stage.cells, &findings);
+    stage.findings = findings;
+    let mut counts = Counts::default();
+    for stage in &document.stages {
+        counts.add(&stage.counts);
+    }
+    document.counts = counts;
+    document.exit = 11;
+    document.fabric.fault = Some("leak:intruder->data-store-1:5432/tcp".into());
+    document.warnings = vec!["the policy names no port: every port and protocol of the data store is open to its \
+                              peers, also those it may serve one day"
+        .into()];
+    document.left_behind = vec!["remove netns `lp-k3f9-plain`: device or resource busy".into()];
+    document.agents[5].blind =
+        vec![BlindSpan { from_us: 690_000, until_us: 1_300_000, why: Blindness::Starved }];
+    document.agents[5].reconnects = 1;
+    document.events = vec![
+        Happening { at_us: 684_000, subject: "lab".into(), what: "rules of node-1 switched".into() },
+        Happening { at_us: 905_000, subject: "node-2".into(), what: "rules lost by the fault asked for".into() },
+    ];
+    document
+}
+
+/// A mesh of `size` pods on one port in `tiers` tiers by turns, each allowed to reach its own tier and the next only.
+pub fn mesh(size: usize, tiers: usize) -> Document {
+    let names: Vec<String> = (0..size).map(|place| format!("pod-{place:03}")).collect();
+    let mut cells = Vec::new();
+    for (i, from) in names.iter().enumerate() {
+        for (j, to) in names.iter().enumerate().filter(|(j, _)| *j != i) {
+            let (a, b) = (i % tiers, j % tiers);
+            let verdict = if a == b || (a + 1) % tiers == b { Verdict::Allowed } else { Verdict::Denied };
+            let ingress = if verdict == Verdict::Allowed { 1 } else { 2 };
+            cells.push(cell(flow(from, to, "8080/tcp"), verdict, Intent::Unstated, ingress, cells.len() as u64));
+        }
+    }
+    let endpoints = names.iter().enumerate().map(|(place, name)| EndpointInfo {
+        name: name.clone(),
+        kind: EndpointKind::Pod,
+        namespace: Some("mesh".into()),
+        labels: Labels::default(),
+        node: Some(format!("node-{}", place % 2 + 1)),
+        addresses: Addresses { v4: Some([10, 65, (place / 250) as u8, (place % 250) as u8 + 2].into()), v6: None },
+        serves: vec![ServedPort { port: port("8080/tcp"), name: None }],
+    });
+    document("mesh", endpoints.collect(), vec![stage("policies", vec!["created 3 policies".into()], 680_000, cells)])
+}
+
+/// Makes a leak of a cell that was denied, with a finding.
+pub fn spring(document: &mut Document, from: &str, to: &str, at: &str) {
+    let leak = cell_at(document, from, to, at);
+    leak.call = Call::Leak;
+    leak.reality = Observation::Reached;
+    leak.verdict = Some(Verdict::Allowed);
+    leak.time_to_enforce_us = None;
+    let told = finding(leak, Blame::Network, Contradiction::None, "no rule matches", "look at the rules");
+    let stage = document.stages.last_mut().unwrap();
+    stage.findings.push(told);
+    stage.counts = count(&stage.cells, &stage.findings);
+    document.counts = stage.counts;
+    document.exit = 11;
+}
+
+/// Text that would do harm in every format, were it let through.
+pub const NASTY: &str = "\u{1b}[31m<script>alert('x')</script>\u{7}|`*_]]>&\u{202e}\nnext";
+
+/// A document with such text wherever text can come from outside.
+pub fn nasty() -> Document {
+    let mut document = troubled();
+    let mean = |text: &mut String| *text = NASTY.to_owned();
+    mean(&mut document.scenario.name);
+    mean(&mut document.scenario.file);
+    mean(&mut document.fabric.summary);
+    mean(&mut document.run);
+    mean(&mut document.started);
+    mean(&mut document.leakproof);
+    document.scenario.about = Some(NASTY.into());
+    document.fabric.fault = Some(NASTY.into());
+    document.fabric.facts = [(NASTY.to_owned(), NASTY.to_owned())].into();
+    document.warnings = vec![NASTY.into()];
+    document.left_behind = vec![NASTY.into()];
+    document.aborted = Some(NASTY.into());
+    for endpoint in &mut document.endpoints {
+        mean(&mut endpoint.name);
+        endpoint.namespace = Some(NASTY.into());
+        endpoint.node = Some(NASTY.into());
+        endpoint.labels = [(NASTY.to_owned(), NASTY.to_owned())].into_iter().collect();
+        endpoint.serves.iter_mut().for_each(|served| served.name = Some(NASTY.into()));
+    }
+    for agent in &mut document.agents {
+        mean(&mut agent.endpoint);
+        agent.lost = Some(NASTY.into());
+    }
+    for event in &mut document.events {
+        mean(&mut event.subject);
+        mean(&mut event.what);
+    }
+    document.phases.iter_mut().for_each(|phase| mean(&mut phase.name));
+    let policy = PolicyRef { kind: NASTY.into(), namespace: Some(NASTY.into()), name: NASTY.into() };
+    for stage in &mut document.stages {
+        stage.changes = vec![NASTY.into()];
+        stage.reasons = vec![Reason::Isolated { by: vec![policy.clone()] }; 3];
+        for cell in &mut stage.cells {
+            cell.flow.from.push_str(NASTY);
+            cell.flow.to.push_str(NASTY);
+            cell.note = Some(NASTY.into());
+            cell.witness = Some(Witness::Weak { cut_off: vec![NASTY.into()] });
+            if cell.call == Call::WrongServer {
+                cell.reality = Observation::SomeoneElse { who: NASTY.into() };
+            }
+        }
+        for finding in &mut stage.findings {
+            finding.flow.from.push_str(NASTY);
+            finding.flow.to.push_str(NASTY);
+            mean(&mut finding.because);
+            mean(&mut finding.next);
+            finding.reality = Some(Observation::SomeoneElse { who: NASTY.into() });
+        }
+    }
+    if let Some(stage) = document.stages.last_mut() {
+        stage.name = NASTY.into();
+    }
+    document
+}

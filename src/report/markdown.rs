@@ -1,0 +1,219 @@
+//! Markdown for the summary page of a CI job: the result, a table of findings, and the matrices folded away.
+
+use std::io::{self, Write};
+
+use crate::model::document::{Document, Stage};
+use crate::model::flow::NamedFlow;
+
+use super::duration::human_us;
+use super::grid::Grid;
+use super::groups::{self, Group};
+use super::mark::Mark;
+use super::terminal::{Style, matrix};
+use super::text::{Charset, harmless, plural};
+use super::{story, summary};
+
+/// So many rows of findings; job summaries have a size limit, and the other reports hold all.
+const FINDINGS: usize = 100;
+/// So many flows are named beside one sentence.
+const FLOWS: usize = 3;
+
+/// Writes the report of a run.
+///
+/// # Errors
+/// Whatever the writer refuses.
+pub fn render(document: &Document, out: &mut dyn Write) -> io::Result<()> {
+    let outcome = summary::outcome(document.exit, &document.counts);
+    writeln!(out, "### {}: {}\n", outcome.word, escape(&summary::subject(document)))?;
+    if let Some(fault) = summary::fault(document) {
+        writeln!(out, "> **FAULT**: {}\n", escape(&fault))?;
+    }
+    writeln!(out, "{}; {}\n", summary::counts(&document.counts), summary::exit(document))?;
+    for stage in &document.stages {
+        let counts = summary::counts(&stage.counts);
+        writeln!(out, "- **{}**: {counts}; {}", escape(&stage.name), story::convergence(stage))?;
+    }
+    writeln!(out)?;
+    findings(document, out)?;
+    remarks(document, out)?;
+    for stage in &document.stages {
+        folded_matrix(stage, out)?;
+    }
+    writeln!(
+        out,
+        "leakproof {}, started {}, took {}",
+        escape(&document.leakproof),
+        escape(&document.started),
+        human_us(document.took_us)
+    )?;
+    out.flush()
+}
+
+fn findings(document: &Document, out: &mut dyn Write) -> io::Result<()> {
+    let all: Vec<_> = document.stages.iter().flat_map(|stage| stage.findings.iter().map(move |f| (stage, f))).collect();
+    if all.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "| | Flow | Readings | Blame | Next | Stage |\n|---|---|---|---|---|---|")?;
+    for (stage, finding) in all.iter().take(FINDINGS) {
+        let told = story::tell(finding);
+        writeln!(
+            out,
+            "| **{}** | {} | {} | {} | {} | {} |",
+            told.word,
+            escape(&finding.flow.to_string()),
+            escape(&told.readings),
+            escape(&told.blame),
+            escape(&told.next),
+            escape(&stage.name)
+        )?;
+    }
+    if let Some(more) = all.len().checked_sub(FINDINGS).filter(|more| *more > 0) {
+        writeln!(out, "\n{} more; the JSON lists every one.", plural(more as u64, "finding", "findings"))?;
+    }
+    writeln!(out)
+}
+
+fn remarks(document: &Document, out: &mut dyn Write) -> io::Result<()> {
+    let mut items: Vec<String> = Vec::new();
+    for stage in &document.stages {
+        let mut told = |word: &str, groups: Vec<Group>| {
+            items.extend(groups.iter().map(|group| format!("**{word}** {}", sentence(stage, group))));
+        };
+        told("UNSURE", groups::unsure(stage));
+        told("weak witness", groups::weak(stage));
+        told("n/a", groups::unsupported(stage));
+        told("note", groups::notes(stage));
+    }
+    items.extend(document.warnings.iter().map(|text| format!("**warning** {}", escape(text))));
+    items.extend(document.left_behind.iter().map(|text| format!("**left behind** {}", escape(text))));
+    items.extend(document.aborted.iter().map(|text| format!("**ended early** {}", escape(text))));
+    items.extend(summary::unstated(&document.counts));
+    for item in &items {
+        writeln!(out, "- {item}")?;
+    }
+    if items.is_empty() { Ok(()) } else { writeln!(out) }
+}
+
+fn sentence(stage: &Stage, group: &Group) -> String {
+    let count = plural(group.flows.len() as u64, "cell", "cells");
+    let named = |flow: &&NamedFlow| escape(&flow.to_string());
+    let mut flows: Vec<String> = group.flows.iter().take(FLOWS).map(named).collect();
+    if let Some(more) = group.flows.len().checked_sub(FLOWS).filter(|more| *more > 0) {
+        flows.push(format!("and {more} more"));
+    }
+    format!("{}: {count}: {} ({})", escape(&stage.name), escape(&group.sentence), flows.join(", "))
+}
+
+fn folded_matrix(stage: &Stage, out: &mut dyn Write) -> io::Result<()> {
+    let cells: Vec<_> = stage.cells.iter().map(|cell| (&cell.flow, Mark::of_cell(cell))).collect();
+    let grid = Grid::lay_out(cells.iter().copied(), matrix::folding(&cells));
+    writeln!(out, "<details><summary>Matrix of {}</summary>\n\n<pre>", escape(&stage.name))?;
+    for line in matrix::draw(&grid, Style { width: 120, ..Style::default() }) {
+        writeln!(out, "{}", escape(&line))?;
+    }
+    writeln!(out, "</pre>\n\n</details>\n")
+}
+
+/// Text from outside: whatever Markdown or HTML could read as more than a character becomes a numbered entity, which
+/// both show as the character and never read as markup.
+fn escape(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in harmless(text, Charset::Unicode).chars() {
+        match c {
+            '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '<' | '>' | '#' | '!' | '|' | '~' | '&' | '@' | '$' | '"'
+            | '\'' => {
+                safe.push_str("&#");
+                safe.push_str(&u32::from(c).to_string());
+                safe.push(';');
+            }
+            c => safe.push(c),
+        }
+    }
+    // Addresses would become links by themselves.
+    safe.replace("://", "&#58;//").replace("www.", "www&#46;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture::{ClosedPipe, mesh, nasty, pipeline, spring, troubled};
+    use snapbox::{assert_data_eq, str};
+
+    fn rendered(document: &Document) -> String {
+        let mut bytes = Vec::new();
+        render(document, &mut bytes).unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn trouble_is_told_in_a_table() {
+        let text = rendered(&troubled());
+        let head: String = text.split_inclusive('\n').take_while(|line| !line.starts_with("<details>")).collect();
+        assert_data_eq!(head, str![[r#"
+### LEAK: ai-data-pipeline &#91;lab: 2 nodes, nftables, Linux 6.18&#93;
+
+> **FAULT**: deliberate fault &#96;leak:intruder-&#62;data-store-1:5432/tcp&#96;: this run proves nothing about a policy
+
+1 leak, 1 wrong server, 1 outage, 1 contradiction, 2 inconclusive, 1 unsupported, 94 ok of 100 cells; exit 11: a flow that should not work does, or the wrong server answered
+
+- **baseline**: 50 cells, all as they should be; converged after 0 ms, proven after 306 ms
+- **policies**: 1 leak, 1 wrong server, 1 outage, 1 contradiction, 2 inconclusive, 1 unsupported, 44 ok of 50 cells; did not converge within 10.0 s
+
+| | Flow | Readings | Blame | Next | Stage |
+|---|---|---|---|---|---|
+| **LEAK** | intruder -&#62; data-store-1:5432/tcp | intent denied, meaning denied, seen: reached | the network: the policy says what was meant, and is not what happens | the network lets through what the policy denies: look at the rules of node-2 for data-store-1 | policies |
+| **WRONG** | ai-processing -&#62; plain:8080/tcp | intent allowed, meaning allowed, seen: &#96;intruder&#96; answered instead | the network: the policy says what was meant, and is not what happens | find out why packets to plain&#39;s address end at intruder | policies |
+| **OUTAGE** | ai-processing -&#62; data-store-2:9000/tcp | intent allowed, meaning denied (a contradiction), seen: silent, 31 attempts | the policy: too strict | if the flow is wanted, add port 9000 to ingress&#91;0&#93;.ports | policies |
+
+- **UNSURE** policies: 2 cells: not seen: the agent got no processor time (plain -&#62; ai-processing:8080/tcp, plain -&#62; intruder:8080/tcp)
+- **weak witness** policies: 3 cells: &#96;impostor&#96; is cut off both ways; only this run&#39;s baseline and its own agent speak for it (impostor -&#62; data-store-1:53/udp, impostor -&#62; data-store-1:5432/tcp, impostor -&#62; data-store-1:9000/tcp)
+- **n/a** policies: 1 cell: not supported here: this kernel has no SCTP (plain -&#62; impostor:8080/tcp)
+- **note** policies: 1 cell: denied by rejection, which at the socket looks like a closed port (intruder -&#62; data-store-2:5432/tcp)
+- **warning** the policy names no port: every port and protocol of the data store is open to its peers, also those it may serve one day
+- **left behind** remove netns &#96;lp-k3f9-plain&#96;: device or resource busy
+- 59 cells have no stated intent: what the policies say judged them alone
+
+
+"#]]);
+        assert_eq!(text.matches("<details>").count(), 2, "a matrix per stage, folded away");
+        assert_eq!(text.matches("<details>").count(), text.matches("</details>").count());
+    }
+
+    #[test]
+    fn a_run_as_meant_is_short() {
+        let text = rendered(&pipeline());
+        assert!(text.starts_with("### ok: ai-data-pipeline &#91;lab: 2 nodes"), "{}", &text[..80]);
+        assert!(!text.contains("| Flow |"), "no findings, no table");
+    }
+
+    #[test]
+    fn a_flood_of_findings_is_counted_not_cut_off_silently() {
+        let mut document = mesh(12, 12);
+        for from in 0..11 {
+            for to in (0..12).filter(|to| *to != from && *to != from + 1) {
+                spring(&mut document, &format!("pod-{from:03}"), &format!("pod-{to:03}"), "8080/tcp");
+            }
+        }
+        let findings = document.stages[0].findings.len();
+        let text = rendered(&document);
+        assert_eq!(text.matches("| **LEAK** |").count(), FINDINGS);
+        assert!(text.contains(&format!("{} findings more; the JSON", findings - FINDINGS)), "{findings} in all");
+    }
+
+    #[test]
+    fn text_from_outside_does_no_harm() {
+        let text = rendered(&nasty());
+        assert!(!text.contains("<script"), "no markup comes through");
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "no control character is left");
+        for line in text.lines().filter(|line| line.starts_with('|')) {
+            assert_eq!(line.matches('|').count(), 7, "{line} still has its six columns");
+        }
+        assert_eq!(escape("see https://x.y and `a_b`"), "see https&#58;//x.y and &#96;a&#95;b&#96;");
+    }
+
+    #[test]
+    fn a_closed_pipe_is_an_error_not_a_panic() {
+        assert_eq!(render(&pipeline(), &mut ClosedPipe).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
+}

@@ -1,0 +1,205 @@
+//! Sentences: what was seen, why a policy says so, and the story of a finding. Every report tells them alike.
+
+use crate::model::document::{Cell, Convergence, Stage};
+use crate::model::finding::{Contradiction, Finding, Window};
+use crate::model::observation::{Observation, Witness};
+use crate::model::prediction::Reason;
+use crate::model::verdict::{DenyForm, Intent, Meaning};
+
+use super::duration::human_us;
+use super::text::plural;
+
+/// A finding in sentences, not yet made harmless for any format.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Story {
+    /// The status word.
+    pub word: &'static str,
+    /// All readings in one line: `intent denied, meaning denied, seen: reached`.
+    pub readings: String,
+    /// Whom to blame.
+    pub blame: String,
+    /// Why the policies say what they say.
+    pub because: String,
+    /// What to do next.
+    pub next: String,
+    /// When it was wrong, one sentence a window.
+    pub windows: Vec<String>,
+}
+
+/// Tells a finding.
+pub fn tell(finding: &Finding) -> Story {
+    let reality = finding.reality.as_ref().map_or_else(|| "nobody looked".to_owned(), |o| format!("seen: {}", seen(o)));
+    let contradiction = match finding.contradiction {
+        Contradiction::None => "",
+        Contradiction::Present => " (a contradiction)",
+    };
+    Story {
+        word: finding.call.word(),
+        readings: format!("{}, {}{contradiction}, {reality}", intent(finding.intent), meaning(finding.meaning)),
+        blame: finding.blame.to_string(),
+        because: finding.because.clone(),
+        next: finding.next.clone(),
+        windows: finding.windows.iter().map(window).collect(),
+    }
+}
+
+/// Intent in words.
+pub fn intent(intent: Intent) -> String {
+    match intent {
+        Intent::Stated(verdict) => format!("intent {verdict}"),
+        Intent::Unstated => "intent not stated".into(),
+    }
+}
+
+/// Meaning in words.
+pub fn meaning(meaning: Meaning) -> String {
+    match meaning {
+        Meaning::Known(verdict) => format!("meaning {verdict}"),
+        Meaning::Unknown => "meaning unknown".into(),
+    }
+}
+
+/// What was seen, in words.
+pub fn seen(observation: &Observation) -> String {
+    match observation {
+        Observation::Reached => "reached".into(),
+        Observation::Delivered => "delivered, though the source heard nothing".into(),
+        Observation::HalfOpen => "a handshake, without proof of who answered".into(),
+        Observation::SomeoneElse { who } => format!("`{who}` answered instead"),
+        Observation::Translated { seen } => format!("reached, but from {seen} instead of the source's own address"),
+        Observation::Silent { attempts } => format!("silent, {}", plural(u64::from(*attempts), "attempt", "attempts")),
+        Observation::Refused { how, after_us } => format!("{how} after {}", human_us(*after_us)),
+        Observation::Unreachable { error } => format!("unreachable: {error}"),
+        Observation::Unsupported { what } => format!("not supported here: {what}"),
+        Observation::Mixed { reached, silent } => format!("mixed: {reached} reached, {silent} silent"),
+        Observation::NotSeen { why } => format!("not seen: {why}"),
+    }
+}
+
+/// What proves a denial, in words.
+pub fn witness(witness: &Witness) -> String {
+    match witness {
+        Witness::Strong { answered, source } => format!("the listener answered {answered}; {source}"),
+        Witness::Indirect { link, source } => format!("the listener answered its own pod, and {link}; {source}"),
+        Witness::Weak { cut_off } => match cut_off.as_slice() {
+            [one] => format!("`{one}` is cut off both ways; only this run's baseline and its own agent speak for it"),
+            many => {
+                let names: Vec<String> = many.iter().map(|name| format!("`{name}`")).collect();
+                let names = names.join(" and ");
+                format!("{names} are cut off both ways; only this run's baseline and their own agents speak for them")
+            }
+        },
+    }
+}
+
+/// Why one side of a flow allows or denies, in words.
+pub fn reason(reason: &Reason) -> String {
+    let list = |items: Vec<String>| items.join(", ");
+    match reason {
+        Reason::NoPod => "no pod, so no policy selects it".into(),
+        Reason::NotIsolated => "no policy selects it".into(),
+        Reason::Allowed { by } => format!("allowed by {}", list(by.iter().map(ToString::to_string).collect())),
+        Reason::Isolated { by } => {
+            format!("isolated by {}; no rule matches", list(by.iter().map(ToString::to_string).collect()))
+        }
+        Reason::Unknown { by } => {
+            format!("unknown: {} may touch it", list(by.iter().map(ToString::to_string).collect()))
+        }
+    }
+}
+
+/// Both sides' reasons of a cell, in words; empty where the stage has none of that number.
+pub fn reasons(reasons: &[Reason], egress: u32, ingress: u32) -> String {
+    let side = |number: u32| usize::try_from(number).ok().and_then(|place| reasons.get(place)).map(reason);
+    match (side(egress), side(ingress)) {
+        (Some(out), Some(into)) => format!("egress: {out}; ingress: {into}"),
+        (Some(out), None) => format!("egress: {out}"),
+        (None, Some(into)) => format!("ingress: {into}"),
+        (None, None) => String::new(),
+    }
+}
+
+/// A window in words: when, how long at least and at most, and how many attempts saw it.
+pub fn window(window: &Window) -> String {
+    let least = window.last_wrong_us.saturating_sub(window.first_wrong_us);
+    let length = match (window.right_before_us, window.right_after_us) {
+        (Some(before), Some(after)) => {
+            format!("for {} to {}", human_us(least), human_us(after.saturating_sub(before)))
+        }
+        (None, Some(_)) => format!("from the stage's start, for at least {}", human_us(least)),
+        (Some(_), None) => format!("for at least {}, and not over when the stage ended", human_us(least)),
+        (None, None) => "throughout the stage".into(),
+    };
+    let attempts = plural(u64::from(window.attempts), "attempt", "attempts");
+    format!("{} at {} {length} ({attempts})", window.call, human_us(window.first_wrong_us))
+}
+
+/// How convergence went, in words.
+pub fn convergence(stage: &Stage) -> String {
+    match stage.convergence {
+        Convergence::Converged { after_us, proven_us } => {
+            format!("converged after {}, proven after {}", human_us(after_us), human_us(proven_us))
+        }
+        Convergence::TimedOut { after_us } => format!("did not converge within {}", human_us(after_us)),
+        Convergence::Interrupted => "interrupted before it converged".into(),
+    }
+}
+
+/// The cells that took longest to be enforced, slowest first; those that took no time are left out.
+pub fn slowest(stage: &Stage, limit: usize) -> Vec<(&Cell, u64)> {
+    let mut timed: Vec<(&Cell, u64)> =
+        stage.cells.iter().filter_map(|cell| Some((cell, cell.time_to_enforce_us.filter(|us| *us > 0)?))).collect();
+    timed.sort_by(|(a, a_us), (b, b_us)| b_us.cmp(a_us).then_with(|| a.flow.cmp(&b.flow)));
+    timed.truncate(limit);
+    timed
+}
+
+/// In what form a denial had to come, in words.
+pub fn deny_form(form: DenyForm) -> &'static str {
+    match form {
+        DenyForm::Drop => "silence only",
+        DenyForm::Reject => "a rejection only",
+        DenyForm::Either => "silence or a rejection",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::finding::Call;
+
+    fn window_of(before: Option<u64>, after: Option<u64>) -> Window {
+        Window {
+            call: Call::Leak,
+            right_before_us: before,
+            first_wrong_us: 1_200_000,
+            last_wrong_us: 1_500_000,
+            right_after_us: after,
+            attempts: 31,
+        }
+    }
+
+    #[test]
+    fn windows_tell_what_is_known_of_their_length() {
+        let table = [
+            (Some(1_190_000), Some(1_510_000), "leak at 1.2 s for 300 ms to 320 ms (31 attempts)", "bounded both ways"),
+            (None, Some(1_510_000), "leak at 1.2 s from the stage's start, for at least 300 ms (31 attempts)", "no start"),
+            (
+                Some(1_190_000),
+                None,
+                "leak at 1.2 s for at least 300 ms, and not over when the stage ended (31 attempts)",
+                "no end",
+            ),
+            (None, None, "leak at 1.2 s throughout the stage (31 attempts)", "neither"),
+        ];
+        for (before, after, expected, why) in table {
+            assert_eq!(window(&window_of(before, after)), expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn reasons_that_are_not_there_are_not_invented() {
+        assert_eq!(reasons(&[Reason::NotIsolated], 0, 7), "egress: no policy selects it");
+        assert_eq!(reasons(&[], 0, 0), "");
+    }
+}

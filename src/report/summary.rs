@@ -1,0 +1,124 @@
+//! The summary that leads every report: which fabric, which scenario, what came of it.
+
+use crate::exit;
+use crate::model::document::{Counts, Document, FabricInfo};
+
+use super::paint::Role;
+use super::text::{number, plural};
+
+/// One word for a whole run: the status word of its gravest outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// The word.
+    pub word: &'static str,
+    /// How it is painted.
+    pub role: Role,
+}
+
+/// The outcome that an exit code stands for. The counts tell a wrong server from a leak, which share a code.
+pub fn outcome(code: u8, counts: &Counts) -> Outcome {
+    let (word, role) = match code {
+        0 => ("ok", Role::Allowed),
+        4 => ("NO WORLD", Role::Leak),
+        5 => ("CONTRA", Role::Contradiction),
+        6 => ("UNSURE", Role::Unsure),
+        7 => ("LEFT", Role::Unsure),
+        10 => ("OUTAGE", Role::Outage),
+        11 if counts.leaks == 0 && counts.wrong_servers > 0 => ("WRONG", Role::Leak),
+        11 => ("LEAK", Role::Leak),
+        130 | 143 => ("STOPPED", Role::Unsure),
+        _ => ("BUG", Role::Leak),
+    };
+    Outcome { word, role }
+}
+
+/// Where: the fabric's own line, which begins with its kind.
+pub fn fabric(info: &FabricInfo) -> String {
+    let kind = info.kind.to_string();
+    if info.summary.starts_with(&kind) { info.summary.clone() } else { format!("{kind}: {}", info.summary) }
+}
+
+/// Scenario and fabric: `ai-data-pipeline [lab: 2 nodes, nftables, Linux 6.18]`.
+pub fn subject(document: &Document) -> String {
+    format!("{} [{}]", document.scenario.name, fabric(&document.fabric))
+}
+
+/// The warning that goes with a deliberate fault, where one was asked for.
+pub fn fault(document: &Document) -> Option<String> {
+    let fault = document.fabric.fault.as_ref()?;
+    Some(format!("deliberate fault `{fault}`: this run proves nothing about a policy"))
+}
+
+/// Counts in words, gravest first: `1 leak, 2 outages, 57 ok of 60 cells`.
+pub fn counts(counts: &Counts) -> String {
+    let mut parts = Vec::new();
+    let mut part = |count: u64, one: &str, many: &str| {
+        if count > 0 {
+            parts.push(plural(count, one, many));
+        }
+    };
+    part(counts.leaks, "leak", "leaks");
+    part(counts.wrong_servers, "wrong server", "wrong servers");
+    part(counts.outages, "outage", "outages");
+    part(counts.contradictions, "contradiction", "contradictions");
+    part(counts.inconclusive, "inconclusive", "inconclusive");
+    part(counts.unjudged, "unjudged", "unjudged");
+    part(counts.unsupported, "unsupported", "unsupported");
+    let cells = plural(counts.cells, "cell", "cells");
+    if parts.is_empty() && counts.ok == counts.cells {
+        return match counts.cells {
+            1 => format!("{cells}, as it should be"),
+            _ => format!("{cells}, all as they should be"),
+        };
+    }
+    parts.push(format!("{} ok", number(counts.ok)));
+    format!("{} of {cells}", parts.join(", "))
+}
+
+/// Cells without intent, in a sentence; none where there are none.
+pub fn unstated(counts: &Counts) -> Option<String> {
+    match counts.unstated {
+        0 => None,
+        1 => Some("1 cell has no stated intent: what the policies say judged it alone".into()),
+        many => Some(format!("{} cells have no stated intent: what the policies say judged them alone", number(many))),
+    }
+}
+
+/// Exit code and what it means: `exit 11: a flow that should not work does`.
+pub fn exit(document: &Document) -> String {
+    format!("exit {}: {}", document.exit, exit::meaning(document.exit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_told_gravest_first_and_zeros_are_not() {
+        let table = [
+            (Counts { cells: 60, ok: 60, ..Counts::default() }, "60 cells, all as they should be", "all is well"),
+            (Counts { cells: 1, ok: 1, ..Counts::default() }, "1 cell, as it should be", "one alone"),
+            (
+                Counts { cells: 60, ok: 57, leaks: 1, outages: 2, ..Counts::default() },
+                "1 leak, 2 outages, 57 ok of 60 cells",
+                "gravest first",
+            ),
+            (
+                Counts { cells: 3, ok: 2, unsupported: 1, ..Counts::default() },
+                "1 unsupported, 2 ok of 3 cells",
+                "what could not be carried is said",
+            ),
+        ];
+        for (sums, expected, why) in table {
+            assert_eq!(counts(&sums), expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_server_is_not_called_a_leak() {
+        let wrong = Counts { wrong_servers: 1, ..Counts::default() };
+        assert_eq!(outcome(11, &wrong).word, "WRONG");
+        assert_eq!(outcome(11, &Counts { leaks: 1, ..wrong }).word, "LEAK", "unless there is one besides");
+        assert_eq!(outcome(99, &wrong).word, "BUG", "a code nobody gives is a bug");
+    }
+}

@@ -1,0 +1,190 @@
+//! The report at a terminal: the summary, a matrix per stage, and what a person must look at.
+
+mod cells;
+mod findings;
+pub mod matrix;
+mod page;
+
+use std::io::{self, Write};
+
+use crate::model::document::{Document, Stage};
+
+use super::duration::human_us;
+use super::grid::Grid;
+use super::groups::{self, Group};
+use super::mark::{Attention, Mark};
+use super::paint::{Colour, Role};
+use super::text::{Charset, plural};
+use super::{story, summary};
+pub(in crate::report) use page::Page;
+
+/// How to write for one terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style {
+    /// Whether to colour.
+    pub colour: Colour,
+    /// How wide it is, in columns. What is narrower than 40 is taken as 40.
+    pub width: usize,
+    /// Which characters it can show.
+    pub charset: Charset,
+    /// How much to say.
+    pub verbosity: Verbosity,
+}
+
+impl Default for Style {
+    /// Plain Unicode in 80 columns.
+    fn default() -> Self {
+        Self { colour: Colour::Off, width: 80, charset: Charset::Unicode, verbosity: Verbosity::Normal }
+    }
+}
+
+/// How much to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Verbosity {
+    /// The summary line.
+    Quiet,
+    /// The matrices, and what calls for attention.
+    #[default]
+    Normal,
+    /// Every cell with its timings besides.
+    Verbose,
+}
+
+/// So many flows are listed under one sentence before the rest is counted; all of them with [`Verbosity::Verbose`].
+const LISTED_FINDINGS: usize = 30;
+/// And so many where the sentence matters more than the flows.
+const LISTED_REMARKS: usize = 3;
+/// So many of the slowest cells are named.
+const SLOWEST: usize = 3;
+
+/// Writes the report of a run.
+///
+/// # Errors
+/// Whatever the writer refuses, a closed pipe for instance.
+pub fn render(document: &Document, style: Style, writer: &mut dyn Write) -> io::Result<()> {
+    let mut page = Page::new(style, writer);
+    if style.verbosity > Verbosity::Quiet {
+        head(document, &mut page)?;
+        for stage in &document.stages {
+            page.blank()?;
+            render_stage(stage, &mut page)?;
+        }
+        remarks(document, &mut page)?;
+        page.blank()?;
+    }
+    conclusion(document, &mut page)?;
+    page.flush()
+}
+
+fn head(document: &Document, page: &mut Page) -> io::Result<()> {
+    page.heading(&summary::subject(document))?;
+    if let Some(about) = &document.scenario.about {
+        page.text(0, about)?;
+    }
+    if let Some(fault) = summary::fault(document) {
+        page.entry("FAULT", Role::Outage, &fault)?;
+    }
+    Ok(())
+}
+
+fn render_stage(stage: &Stage, page: &mut Page) -> io::Result<()> {
+    let verbose = page.style().verbosity == Verbosity::Verbose;
+    page.heading(&format!("{}: {}", stage.name, summary::counts(&stage.counts)))?;
+    for change in &stage.changes {
+        page.text(2, change)?;
+    }
+    page.text(2, &timing(stage))?;
+
+    let calm = stage.cells.iter().all(|cell| Mark::of_cell(cell).calls_for_attention() == Attention::None);
+    // A baseline in which everything was reached has nothing to show in a matrix.
+    if !(stage.name == "baseline" && calm) || verbose {
+        let marks = stage.cells.iter().map(|cell| (&cell.flow, Mark::of_cell(cell)));
+        let cells: Vec<_> = marks.collect();
+        let grid = Grid::lay_out(cells.iter().copied(), matrix::folding(&cells));
+        page.blank()?;
+        for line in matrix::draw(&grid, page.style()) {
+            page.raw(&line)?;
+        }
+    }
+    if !calm || !stage.findings.is_empty() {
+        page.blank()?;
+    }
+    findings::render(&stage.findings, page)?;
+    for group in groups::unsure(stage) {
+        grouped("UNSURE", Role::Unsure, &group, LISTED_FINDINGS, page)?;
+    }
+    for group in groups::weak(stage) {
+        grouped("weak", Role::Unsure, &group, LISTED_REMARKS, page)?;
+    }
+    for group in groups::unsupported(stage) {
+        grouped("n/a", Role::Faint, &group, LISTED_REMARKS, page)?;
+    }
+    for group in groups::notes(stage) {
+        grouped("note", Role::Faint, &group, LISTED_REMARKS, page)?;
+    }
+    if verbose {
+        page.blank()?;
+        cells::render(stage, page)?;
+    }
+    Ok(())
+}
+
+/// How long it took: convergence, and which cells were slowest.
+fn timing(stage: &Stage) -> String {
+    let slowest: Vec<String> = story::slowest(stage, SLOWEST)
+        .into_iter()
+        .map(|(cell, us)| format!("{} {}", cell.flow, human_us(us)))
+        .collect();
+    let convergence = story::convergence(stage);
+    if slowest.is_empty() { convergence } else { format!("{convergence}; slowest: {}", slowest.join(", ")) }
+}
+
+/// A sentence, how many cells it holds for, and the first of them.
+fn grouped(word: &str, role: Role, group: &Group, limit: usize, page: &mut Page) -> io::Result<()> {
+    let count = plural(group.flows.len() as u64, "cell", "cells");
+    page.entry(word, role, &format!("{count}: {}", group.sentence))?;
+    page.flows(&group.flows, limit)
+}
+
+fn remarks(document: &Document, page: &mut Page) -> io::Result<()> {
+    let agents = document.agents.iter().filter(|agent| agent.lost.is_some() || !agent.blind.is_empty());
+    let mut lines: Vec<(&str, Role, String)> = Vec::new();
+    for agent in agents {
+        let spans = agent.blind.iter().map(|span| {
+            let from = human_us(span.from_us);
+            format!("from {from} for {}: {}", human_us(span.until_us.saturating_sub(span.from_us)), span.why)
+        });
+        let lost = agent.lost.iter().map(|why| format!("lost: {why}"));
+        let told: Vec<String> = spans.chain(lost).collect();
+        lines.push(("blind", Role::Unsure, format!("agent of {}: {}", agent.endpoint, told.join("; "))));
+    }
+    lines.extend(document.warnings.iter().map(|warning| ("warning", Role::Unsure, warning.clone())));
+    lines.extend(document.left_behind.iter().map(|left| ("LEFT", Role::Unsure, format!("left behind: {left}"))));
+    lines.extend(document.aborted.iter().map(|why| ("STOPPED", Role::Leak, format!("the run ended early: {why}"))));
+    if !lines.is_empty() {
+        page.blank()?;
+    }
+    lines.iter().try_for_each(|(word, role, text)| page.entry(word, *role, text))
+}
+
+fn conclusion(document: &Document, page: &mut Page) -> io::Result<()> {
+    let outcome = summary::outcome(document.exit, &document.counts);
+    let fault = if document.fabric.fault.is_some() { "deliberate fault; " } else { "" };
+    let result = format!("{fault}{}; {}", summary::counts(&document.counts), summary::exit(document));
+    if page.style().verbosity == Verbosity::Quiet {
+        return page.summary(outcome, &format!("{}: {result}", summary::subject(document)));
+    }
+    page.entry(outcome.word, outcome.role, &summary::subject(document))?;
+    page.text(page::INDENT, &result)?;
+    if let Some(unstated) = summary::unstated(&document.counts) {
+        page.text(page::INDENT, &unstated)?;
+    }
+    let phases: Vec<String> =
+        document.phases.iter().map(|phase| format!("{} {}", phase.name, human_us(phase.took_us))).collect();
+    let took = format!("took {}", human_us(document.took_us));
+    let took = if phases.is_empty() { took } else { format!("{took}: {}", phases.join(", ")) };
+    page.text(page::INDENT, &took)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,52 @@
+//! One line per finding, and its story below; findings that share a story share its telling.
+
+use std::io;
+
+use crate::model::finding::Finding;
+
+use super::super::mark::role_of;
+use super::super::story::{self, Story};
+use super::{LISTED_FINDINGS, Page, Verbosity, page};
+
+/// Writes findings, gravest first as they come.
+pub fn render(findings: &[Finding], page: &mut Page) -> io::Result<()> {
+    let limit = match page.style().verbosity {
+        Verbosity::Quiet | Verbosity::Normal => LISTED_FINDINGS,
+        Verbosity::Verbose => usize::MAX,
+    };
+    for (told, alike) in by_story(findings) {
+        for finding in alike.iter().take(limit) {
+            page.entry(told.word, role_of(finding.call), &finding.flow.to_string())?;
+        }
+        if let Some(more) = alike.len().checked_sub(limit).filter(|more| *more > 0) {
+            let text = format!("and {more} more of the kind (listed with --verbose, and in the JSON)");
+            page.text(page::INDENT, &text)?;
+        }
+        page.text(page::INDENT, &told.readings)?;
+        page.text(page::INDENT, &format!("blame: {}", told.blame))?;
+        for (lead, text) in [("because", &told.because), ("next", &told.next)] {
+            if !text.is_empty() {
+                page.text(page::INDENT, &format!("{lead}: {text}"))?;
+            }
+        }
+        for window in &told.windows {
+            page.text(page::INDENT, &format!("window: {window}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Findings under their stories, in order of first appearance.
+fn by_story(findings: &[Finding]) -> Vec<(Story, Vec<&Finding>)> {
+    let mut groups: Vec<(Story, Vec<&Finding>)> = Vec::new();
+    let mut places = std::collections::HashMap::new();
+    for finding in findings {
+        let told = story::tell(finding);
+        let place = *places.entry(told.clone()).or_insert(groups.len());
+        match groups.get_mut(place) {
+            Some((_, alike)) => alike.push(finding),
+            None => groups.push((told, vec![finding])),
+        }
+    }
+    groups
+}
