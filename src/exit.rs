@@ -62,6 +62,8 @@ pub fn meaning(code: u8) -> &'static str {
         INTERRUPTED => "interrupted",
         TERMINATED => "terminated",
         _ => "a code that leakproof never gives",
+    }
+}
 
 /// The graver of two exit codes, of several scenarios say. A refused scenario was not tested at all: only what was seen
 /// to be wrong is graver, and what could not be seen.

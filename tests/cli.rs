@@ -121,7 +121,12 @@ fn the_readmes_exit_codes_are_the_programs() {
 
 #[test]
 fn bad_arguments_are_usage_errors() {
-    for arguments in [&["run"][..], &["rum", "x.yaml"], &["run", "x.yaml", "--deadline", "fast"], &["run", "x.yaml", "--attempts", "0"]] {
+    for arguments in [
+        &["run"][..],
+        &["rum", "x.yaml"],
+        &["run", "x.yaml", "--deadline", "fast"],
+        &["run", "x.yaml", "--attempts", "0"],
+    ] {
         let output = Place::new().leakproof().args(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(output.stdout.is_empty(), "{arguments:?} wrote to stdout");
@@ -169,7 +174,8 @@ fn the_json_of_a_run_makes_every_other_report() {
     }
     let place = Place::new();
     let json = place.file("run.json");
-    let output = place.leakproof().arg("run").arg(scenario("ai-data-pipeline.yaml")).arg("--json").arg(&json).output().unwrap();
+    let output =
+        place.leakproof().arg("run").arg(scenario("ai-data-pipeline.yaml")).arg("--json").arg(&json).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let shown = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(shown.lines().next().unwrap().contains("lab"), "the first line says where: {shown}");
@@ -327,7 +333,12 @@ fn running_out_of_descriptors_is_never_a_denial() {
         if let Ok(text) = std::fs::read(&json) {
             let document: Document = serde_json::from_slice(&text).unwrap();
             for cell in document.stages.iter().flat_map(|stage| &stage.cells) {
-                assert_ne!(cell.verdict, Some(leakproof::model::verdict::Verdict::Denied), "{files} files: {}", cell.flow);
+                assert_ne!(
+                    cell.verdict,
+                    Some(leakproof::model::verdict::Verdict::Denied),
+                    "{files} files: {}",
+                    cell.flow
+                );
             }
         }
         place.assert_nothing_left();

@@ -13,10 +13,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use leakproof::model::document::{Document, FabricKind, Strictness, trial_name};
+use leakproof::model::document::{Document, FabricKind, Strictness};
 use leakproof::model::finding::Call;
 use leakproof::model::flow::NamedFlow;
-use leakproof::model::verdict::{Intent, Verdict};
+use leakproof::model::verdict::{Meaning, Verdict};
+use leakproof::report::name::trial;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 /// Scenarios that need what the lab lacks altogether.
@@ -58,16 +59,13 @@ fn trials_of(file: &Path, store: &Arc<Store>) -> Vec<Trial> {
         }
     };
     let mut trials = Vec::new();
-    for (place, stage) in scenario.stages().iter().enumerate() {
+    for stage in scenario.stages() {
         let predictions = leakproof::oracle::predict(&stage.world, &stage.cells);
         for (id, flow, intent) in stage.intent.iter() {
-            let expected = match intent {
-                Intent::Stated(verdict) => Some(*verdict),
-                Intent::Unstated => predictions.meaning(id).and_then(leakproof::model::verdict::Meaning::verdict),
-            };
-            let Some(expected) = expected else { continue };
+            let meaning = predictions.meaning(id).unwrap_or(Meaning::Unknown);
+            let Some(expected) = intent.verdict().or(meaning.verdict()) else { continue };
             let named = scenario.named(flow);
-            let name = trial_name(FabricKind::Lab, scenario.name(), place, &stage.name, &named, expected);
+            let name = trial(FabricKind::Lab, scenario.name(), &stage.name, &named, *intent, meaning);
             let (store, file, stage) = (Arc::clone(store), file.to_owned(), stage.name.clone());
             trials.push(Trial::ignorable_test(name, move || judge(&store, &file, &stage, &named, expected)));
         }

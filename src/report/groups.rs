@@ -40,12 +40,7 @@ pub fn reason_of_unsureness(cell: &Cell) -> Option<String> {
     match cell.call {
         Call::Inconclusive => Some(cell.note.clone().unwrap_or_else(|| story::seen(&cell.reality))),
         Call::Unjudged => Some("seen, but neither intent nor meaning says how it should be".into()),
-        Call::Ok
-        | Call::Leak
-        | Call::Outage
-        | Call::WrongServer
-        | Call::Contradiction
-        | Call::Unsupported => None,
+        Call::Ok | Call::Leak | Call::Outage | Call::WrongServer | Call::Contradiction | Call::Unsupported => None,
     }
 }
 
