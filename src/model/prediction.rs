@@ -47,6 +47,11 @@ impl Predictions {
         self.matrix.get(id).map(|prediction| prediction.meaning)
     }
 
+    /// All reasons, in order of number.
+    pub fn reasons(&self) -> &[Reason] {
+        &self.reasons
+    }
+
     /// The reason of that number.
     pub fn reason(&self, id: ReasonId) -> Option<&Reason> {
         self.reasons.get(id.0 as usize)

@@ -1,14 +1,20 @@
 //! The document of a run, put together from what the rooms give.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::exit::Exit;
 use crate::fabric::Placement;
-use crate::model::document::{Cell, Counts, Document, EndpointInfo, Stage};
+use crate::judge::{self, Judgement, Rules, Who};
+use crate::model::document::{Cell, Convergence, Document, EndpointInfo, Settings, Stage};
 use crate::model::endpoint::EndpointId;
 use crate::model::finding::{Call, Contradiction};
+use crate::model::flow::{Flow, FlowId};
 use crate::model::labels::Labels;
-use crate::model::verdict::Intent;
+use crate::model::matrix::Matrix;
+use crate::model::moment::Moment;
+use crate::model::prediction::{Predictions, Reason};
+use crate::model::verdict::{Intent, Meaning};
 use crate::scenario::world::World;
 use crate::scenario::{Change, Scenario};
 
@@ -50,28 +56,102 @@ pub(super) fn in_words(change: &Change, scenario: &Scenario) -> String {
     }
 }
 
-/// Sums over cells.
-pub(super) fn count(cells: &[Cell]) -> Counts {
-    let mut counts = Counts { cells: cells.len() as u64, ..Counts::default() };
-    for cell in cells {
-        *match cell.call {
-            Call::Ok => &mut counts.ok,
-            Call::Leak => &mut counts.leaks,
-            Call::Outage => &mut counts.outages,
-            Call::WrongServer => &mut counts.wrong_servers,
-            Call::Inconclusive => &mut counts.inconclusive,
-            Call::Unjudged => &mut counts.unjudged,
-            Call::Unsupported => &mut counts.unsupported,
-            // Nothing but meaning and intent was looked at; it is counted just below.
-            Call::Contradiction => continue,
-        } += 1;
-    }
-    counts.unstated = cells.iter().filter(|cell| cell.intent == Intent::Unstated).count() as u64;
-    counts.contradictions = cells
+/// The name of the stage before any policy.
+pub(super) const BASELINE: &str = "baseline";
+
+/// A stage as the judge left it.
+pub(super) struct Judged<'a> {
+    pub(super) name: &'a str,
+    pub(super) changes: Vec<String>,
+    pub(super) sent: Moment,
+    pub(super) acknowledged: Moment,
+    pub(super) convergence: Convergence,
+    pub(super) judgements: Matrix<Judgement>,
+    pub(super) intent: &'a Matrix<Intent>,
+    pub(super) predictions: &'a Predictions,
+    pub(super) who: &'a Who,
+}
+
+/// A stage of the document; its times count from `began`.
+pub(super) fn stage(judged: Judged<'_>, began: Moment) -> Stage {
+    let Judged { judgements, predictions, who, intent, .. } = &judged;
+    let meaning = predictions.matrix().map(|_, _, prediction| prediction.meaning);
+    let cells = judgements
         .iter()
-        .filter(|cell| matches!((cell.intent.verdict(), cell.meaning.verdict()), (Some(i), Some(m)) if i != m))
-        .count() as u64;
-    counts
+        .map(|(id, flow, judgement)| {
+            let prediction = predictions.matrix().get(id);
+            Cell {
+                flow: who.named(flow),
+                intent: intent.get(id).copied().unwrap_or(Intent::Unstated),
+                meaning: prediction.map_or(Meaning::Unknown, |prediction| prediction.meaning),
+                egress: prediction.map_or(0, |prediction| prediction.egress.0),
+                ingress: prediction.map_or(0, |prediction| prediction.ingress.0),
+                reality: judgement.observation.clone(),
+                verdict: judgement.verdict,
+                call: judgement.row.call,
+                witness: judgement.witness.clone(),
+                time_to_enforce_us: judgement.time_to_enforce.map(micros),
+                slowest_us: judgement.slowest.map(micros),
+                attempts: judgement.attempts,
+                unseen: judgement.unseen,
+                windows: judgement.windows.clone(),
+                note: judgement.note.clone(),
+            }
+        })
+        .collect();
+    let because = |id: FlowId, _: &Flow| because(predictions, id);
+    let findings = if judged.name == BASELINE {
+        Vec::new()
+    } else {
+        judge::findings(judgements, intent, &meaning, who, because)
+    };
+    Stage {
+        name: judged.name.to_owned(),
+        changes: judged.changes.clone(),
+        sent_us: micros(judged.sent.since(began)),
+        acknowledged_us: micros(judged.acknowledged.since(began)),
+        convergence: judged.convergence.clone(),
+        cells,
+        findings,
+        counts: judge::counts(judgements, intent),
+        reasons: predictions.reasons().to_vec(),
+    }
+}
+
+/// Why meaning is what it is, in one sentence.
+fn because(predictions: &Predictions, id: FlowId) -> String {
+    let Some(prediction) = predictions.matrix().get(id) else { return String::new() };
+    let side = |name: &str, id| match predictions.reason(id) {
+        Some(Reason::NoPod) | None => String::new(),
+        Some(Reason::NotIsolated) => format!("no policy isolates the {name}"),
+        Some(Reason::Allowed { by }) => format!("at the {name}, {} allows it", list(by)),
+        Some(Reason::Isolated { by }) => format!("at the {name}, {} selects it and no rule matches", list(by)),
+        Some(Reason::Unknown { by }) => format!("at the {name}, {} may touch it and is not understood", list(by)),
+    };
+    let sides = [side("source", prediction.egress), side("destination", prediction.ingress)];
+    sides.into_iter().filter(|side| !side.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+fn list<T: std::fmt::Display>(items: &[T]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// The settings a stage was judged by.
+pub(super) fn settings(rules: &Rules) -> Settings {
+    Settings {
+        deadline_us: micros(rules.deadline),
+        attempts: rules.attempts,
+        interval_us: micros(rules.interval),
+        converge_within_us: micros(rules.converge_within),
+        max_enforce_us: rules.max_enforce.map(micros),
+        deny: rules.deny,
+        strictness: rules.strictness,
+    }
+}
+
+/// A duration in whole microseconds.
+pub(super) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// The gravest of what a run came to.
@@ -80,7 +160,7 @@ pub(super) fn exit_of(document: &Document) -> Exit {
     if document.aborted.is_some() {
         gravest = gravest.max(if document.stages.is_empty() { Exit::NoWorld } else { Exit::Inconclusive });
     }
-    for stage in &document.stages {
+    for stage in document.stages.iter().filter(|stage| stage.name != BASELINE) {
         gravest = gravest.max(exit_of_stage(stage));
     }
     gravest
@@ -107,6 +187,7 @@ fn exit_of_stage(stage: &Stage) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::document::Counts;
 
     #[test]
     fn the_gravest_call_of_a_stage_decides() {

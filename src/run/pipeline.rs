@@ -1,1 +1,304 @@
-//! (being written)
+//! One run on one fabric, from nothing to verdicts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::draft::Draft;
+use super::error::{Refusal, chain};
+use super::stop::Stop;
+use super::{Keep, Order, assemble};
+use crate::clock;
+use crate::fabric::{Fabric, Realised};
+use crate::judge::{Baseline, Judge, Proven, Rules, Who, window};
+use crate::model::document::{self, Convergence, Document};
+use crate::model::endpoint::EndpointId;
+use crate::model::event::{Event, Listener};
+use crate::model::flow::{CellSet, Flow, FlowId};
+use crate::model::matrix::Matrix;
+use crate::model::moment::Moment;
+use crate::model::observation::Sighting;
+use crate::model::port::{Port, Protocol};
+use crate::model::verdict::{Intent, Meaning};
+use crate::oracle;
+use crate::probe::{Crew, Member, Pace, SweepPlan, Terms, pace};
+use crate::scenario::world::World;
+use crate::scenario::{Change, Scenario, Stage};
+use crate::watch;
+
+/// What a fabric is known to need.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Temper {
+    /// Silence counts after so long, where nobody says otherwise.
+    pub(super) deadline: Duration,
+    /// How long to wait for agents, and for their answers.
+    pub(super) patience: Duration,
+    /// How long an agent may be out of reach before it is lost.
+    pub(super) grace: Duration,
+}
+
+/// So many silent attempts make a denial, where nobody says otherwise.
+const ATTEMPTS: u32 = 4;
+/// The last cell of the baseline has to be reached within this.
+const BASELINE_WITHIN: Duration = Duration::from_secs(10);
+
+/// Runs one scenario. `show` is given the document once the verdicts are there, before anything is torn down.
+pub(super) async fn run<F: Fabric>(
+    fabric: &F,
+    temper: Temper,
+    order: &Order<'_>,
+    tell: &dyn Listener,
+    stop: &Stop,
+    show: &mut (dyn FnMut(&Document) + Send),
+    say: &(dyn Fn(&[String]) + Sync),
+) -> Result<Document, Refusal> {
+    let mut draft = Draft::new(order, temper, tell);
+    let stop = stop.within(order.timeout.map(margin));
+    draft.begin("world", None);
+    let world = fabric.realise(order.scenario, draft.run(), tell).await;
+    let mut world = world.map_err(|source| Refusal::World {
+        scenario: order.scenario.name().to_owned(),
+        source: Box::new(source),
+    })?;
+    draft.end();
+    draft.document.fabric = world.info();
+    draft.document.endpoints = assemble::endpoints(order.scenario, world.placements());
+
+    let mut voyage = Voyage { order, temper, stop: &stop, draft };
+    if let Err(why) = voyage.sail(&mut world).await {
+        voyage.draft.document.aborted = Some(why);
+    }
+    let mut draft = voyage.draft;
+    draft.happened(world.happenings());
+    draft.document.endpoints = assemble::endpoints(order.scenario, world.placements());
+    draft.close();
+    show(&draft.document);
+
+    if order.keep == Keep::World && !stop.pulled() {
+        say(&world.steps_inside().await);
+        stop.wait().await;
+    }
+    draft.begin("tear-down", None);
+    let errors = world.tear_down().await;
+    draft.end();
+    draft.document.left_behind = errors.iter().map(|error| chain(error)).collect();
+    draft.close();
+    Ok(draft.document)
+}
+
+/// A run's time less what tear-down may need of it.
+fn margin(timeout: Duration) -> Duration {
+    timeout.saturating_sub((timeout / 5).min(Duration::from_secs(30)))
+}
+
+struct Voyage<'a> {
+    order: &'a Order<'a>,
+    temper: Temper,
+    stop: &'a Stop,
+    draft: Draft<'a>,
+}
+
+/// What goes on from stage to stage.
+struct Under {
+    crew: Crew,
+    sightings: UnboundedReceiver<Sighting>,
+    who: Who,
+    proven: Proven,
+    planned: Option<Arc<CellSet>>,
+}
+
+impl Voyage<'_> {
+    /// Musters the agents, takes the baseline, and goes through the stages. What it ends early for is a sentence.
+    async fn sail<R: Realised>(&mut self, world: &mut R) -> Result<(), String> {
+        let scenario = self.order.scenario;
+        let members = members(scenario, scenario.bare().endpoints(), world);
+        self.draft.begin("agents", Some(members.len() as u64));
+        let terms = Terms { secret: self.draft.secret(), patience: self.temper.patience, grace: self.temper.grace };
+        let mustered = tokio::select! {
+            mustered = Crew::muster(world.dial(), members, terms) => mustered,
+            () = self.stop.wait() => return Err(interrupted()),
+        };
+        let (crew, sightings) = mustered.map_err(|error| chain(&error))?;
+        self.draft.end();
+        let who = Who {
+            names: scenario.endpoints().iter().map(|endpoint| endpoint.name.clone()).collect(),
+            scenario: scenario.file().display().to_string(),
+            began: self.draft.began(),
+        };
+        let mut under = Under { crew, sightings, who, proven: Proven::default(), planned: None };
+        let result = self.stages(world, &mut under).await;
+        self.draft.document.agents = under.crew.disband(self.draft.began()).await;
+        result
+    }
+
+    async fn stages<R: Realised>(&mut self, world: &mut R, under: &mut Under) -> Result<(), String> {
+        self.baseline(under).await?;
+        for stage in self.order.scenario.stages() {
+            if self.stop.pulled() {
+                return Err(interrupted());
+            }
+            self.stage(stage, world, under).await?;
+        }
+        Ok(())
+    }
+
+    async fn baseline(&mut self, under: &mut Under) -> Result<(), String> {
+        let cells = Arc::clone(self.order.scenario.baseline());
+        self.draft.begin("baseline", Some(cells.len() as u64));
+        let sent = clock::now();
+        self.plan(&cells, under).await?;
+        let acknowledged = clock::now();
+        let rules = Rules { converge_within: BASELINE_WITHIN, ..self.rules(sent, &cells, self.order.scenario.timing()) };
+        let mut judge = Baseline::new(Arc::clone(&cells), rules, under.who.clone());
+        let ending = watch::baseline(&mut judge, &mut under.sightings, self.draft.tell(), self.stop.wait()).await;
+        self.draft.end();
+        under.proven = judge.proven();
+        let nobody = Matrix::build(Arc::clone(&cells), |_, _| Intent::Unstated);
+        let open = oracle::predict(self.order.scenario.bare(), &cells);
+        let stage = assemble::Judged {
+            name: "baseline",
+            changes: Vec::new(),
+            sent,
+            acknowledged,
+            convergence: ending,
+            judgements: judge.verdicts(),
+            intent: &nobody,
+            predictions: &open,
+            who: &under.who,
+        };
+        self.draft.add(stage);
+        let broken = judge.broken();
+        let words = broken.iter().map(|(_, flow, seen)| judge.describe(flow, seen));
+        self.draft.document.warnings.extend(words.map(|words| format!("baseline: {words}")));
+        if self.stop.pulled() {
+            return Err(interrupted());
+        }
+        if !cells.is_empty() && broken.len() == cells.len() {
+            return Err("not one flow worked before any policy was there: the wiring is broken, nothing was judged".into());
+        }
+        Ok(())
+    }
+
+    async fn stage<R: Realised>(&mut self, stage: &Stage, world: &mut R, under: &mut Under) -> Result<(), String> {
+        let scenario = self.order.scenario;
+        self.draft.begin(&stage.name, Some(stage.cells.len() as u64));
+        let mut after = stage.world.clone();
+        settle(&mut after, world);
+        // Whoever goes is dismissed first: an agent that vanishes by order is not a lost one.
+        for change in &stage.changes {
+            if let Change::RemovePod(pod) = change {
+                under.crew.dismiss(*pod).await;
+            }
+        }
+        let enacted = world.enact(&stage.changes, &after).await.map_err(|error| chain(&error))?;
+        let added: Vec<EndpointId> = stage
+            .changes
+            .iter()
+            .filter_map(|change| if let Change::AddPod(pod, _) = change { Some(*pod) } else { None })
+            .collect();
+        settle(&mut after, world);
+        for member in members(scenario, added.iter().copied(), world) {
+            under.crew.enlist(member).await.map_err(|error| chain(&error))?;
+        }
+        if under.planned.as_ref() != Some(&stage.cells) {
+            self.plan(&stage.cells, under).await?;
+        }
+        let predictions = oracle::predict(&after, &stage.cells);
+        let meaning = predictions.matrix().map(|_, _, prediction| prediction.meaning);
+        let rules = self.rules(enacted.sent, &stage.cells, stage.timing);
+        let (cells, proven) = (Arc::clone(&stage.cells), under.proven.clone());
+        let mut judge = Judge::new(cells, stage.intent.clone(), meaning, rules, under.who.clone(), proven);
+        let convergence =
+            watch::converge(&mut judge, &mut under.sightings, self.draft.tell(), self.stop.wait()).await;
+        self.draft.end();
+        let judged = assemble::Judged {
+            name: &stage.name,
+            changes: stage.changes.iter().map(|change| assemble::in_words(change, scenario)).collect(),
+            sent: enacted.sent,
+            acknowledged: enacted.acknowledged,
+            convergence,
+            judgements: judge.verdicts(clock::now()),
+            intent: &stage.intent,
+            predictions: &predictions,
+            who: &under.who,
+        };
+        self.draft.add(judged);
+        Ok(())
+    }
+
+    /// Has the agents try these cells from now on.
+    async fn plan(&mut self, cells: &Arc<CellSet>, under: &mut Under) -> Result<(), String> {
+        let wanted: Vec<(FlowId, Flow)> = cells.iter().map(|(id, flow)| (id, *flow)).collect();
+        let deadline = self.deadline();
+        let plan = SweepPlan::new(wanted, self.pace(cells), deadline);
+        under.crew.plan(&plan).await.map_err(|error| chain(&error))?;
+        under.planned = Some(Arc::clone(cells));
+        Ok(())
+    }
+
+    fn deadline(&self) -> Duration {
+        self.order.deadline.or(self.order.scenario.timing().deadline).unwrap_or(self.temper.deadline)
+    }
+
+    fn pace(&self, cells: &CellSet) -> Pace {
+        let interval = self.order.interval.or(self.order.scenario.timing().interval);
+        pace(cells.len(), self.deadline(), interval)
+    }
+
+    fn rules(&mut self, sent: Moment, cells: &CellSet, timing: crate::scenario::Timing) -> Rules {
+        let (deadline, pace) = (self.deadline(), self.pace(cells));
+        let rules = Rules {
+            attempts: self.order.attempts.or(timing.attempts).unwrap_or(ATTEMPTS),
+            deadline,
+            interval: pace.interval,
+            window: window(deadline, pace.interval),
+            deny: self.order.scenario.deny(),
+            strictness: self.order.strictness,
+            converge_within: self.order.converge_within.unwrap_or(timing.converge_within),
+            max_enforce: timing.max_enforce,
+            sent,
+        };
+        self.draft.document.settings = assemble::settings(&rules);
+        rules
+    }
+}
+
+fn interrupted() -> String {
+    "told to stop before all was judged".into()
+}
+
+/// Puts the addresses the fabric gave in place of the planned ones.
+fn settle<R: Realised>(world: &mut World, realised: &R) {
+    for (id, placement) in realised.placements() {
+        world.set_addresses(*id, placement.addresses);
+    }
+}
+
+/// The agents of these endpoints. An agent listens on every port that any cell of any stage asks for, served or not:
+/// at a port where nobody listens a denial could not be told from a refusal.
+fn members<R: Realised>(
+    scenario: &Scenario,
+    endpoints: impl Iterator<Item = EndpointId>,
+    realised: &R,
+) -> Vec<Member> {
+    let mut ports: BTreeMap<EndpointId, BTreeSet<Port>> = BTreeMap::new();
+    for (_, flow) in scenario.flows().iter() {
+        if flow.port.protocol != Protocol::Sctp {
+            ports.entry(flow.destination).or_default().insert(flow.port);
+        }
+    }
+    endpoints
+        .filter_map(|endpoint| {
+            let placement = realised.placements().get(&endpoint)?;
+            Some(Member {
+                endpoint,
+                name: scenario.name_of(endpoint).to_owned(),
+                addresses: placement.addresses,
+                ports: ports.remove(&endpoint).unwrap_or_default().into_iter().collect(),
+                token: placement.token.clone(),
+            })
+        })
+        .collect()
+}
