@@ -98,6 +98,11 @@ impl Made {
         EndpointId(self.names.iter().position(|known| known == name).expect("a known name") as u32)
     }
 
+    /// The names, and some for pods that are to come.
+    pub fn names_for_more(&self) -> Vec<String> {
+        self.names.iter().cloned().chain(["newcomer".to_owned()]).collect()
+    }
+
     pub fn without_policies(&self) -> World {
         World { policies: Vec::new(), ..self.world.clone() }
     }

@@ -32,7 +32,7 @@ pub(super) enum Way {
 #[derive(Debug, thiserror::Error)]
 pub enum EnterError {
     /// The kernel gives no user namespace, or no network namespace in it.
-    #[error("unshare(CLONE_NEWUSER | CLONE_NEWNET): this machine gives no user namespaces: {advice}")]
+    #[error("unshare(CLONE_NEWUSER | CLONE_NEWNET): this machine gives no namespaces of our own: {advice}")]
     Unshare {
         /// What would allow it.
         advice: String,
