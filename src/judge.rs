@@ -1,1 +1,385 @@
-//! (to be written)
+//! Holds what was seen against what was meant. Pure: it reads no clock (time comes in as an argument), does no I/O and
+//! cannot panic.
+//!
+//! One [`Judge`] judges one stage. It is fed with [`Sighting`]s in whatever order the agents' streams bring them, and
+//! asked from time to time how the stage stands. The [`Baseline`] is judged more simply: any proven reach ends it for
+//! a cell.
+//!
+//! # From attempts to verdicts
+//!
+//! **Attempt.** The source says what it heard; the destination says which attempts' nonces arrived. The two records
+//! are joined by number. An attempt that arrived though its source heard nothing is *delivered*. Silence counts only
+//! when both ends have told everything up to launch + deadline and neither was blind in that time. A number that is
+//! missing, silence that met a blind or lost end, an attempt that its own agent could not make or watch: *unseen*.
+//! Being reached needs no second record; it is proof by itself.
+//!
+//! **Right and wrong.** What is right for a cell is its meaning, or its intent where meaning is unknown. An attempt is
+//! right, wrong (a leak, an outage, a wrong server), beside the point (a handshake without proof where allowed is
+//! right, no route, the wrong form of denial), or unseen. Unseen attempts neither make nor break anything: they are
+//! counted and shown.
+//!
+//! **Convergence.** Let `E` be the moment up to which all agents have told everything, less the deadline. The stage
+//! has converged when no attempt launched in `[E - window, E]` or known of later is anything but right, when that window lies
+//! after the first change was sent, and when every cell has enough right attempts for a verdict: one answer, or
+//! `attempts` silences with a witness. Evidence, though never wrongness, may be taken from up to two intervals back, since
+//! turns jitter. Cells whose agent is lost for good are not waited for; they end inconclusive. A cell that nothing
+//! judges holds nobody up.
+//!
+//! **Time to enforce** of a cell: from sending the first change until the launch of the first attempt of the unbroken
+//! run of right ones that led to convergence; zero where the cell was never seen otherwise. Its resolution is the
+//! interval.
+//!
+//! **Verdict.** The attempts of the final window add up to one observation, and with its witness to a row of the
+//! table (see [`call`]). A denial without a witness is inconclusive. What was wrong before convergence is time to enforce;
+//! what is wrong at the end without convergence is a finding; what went to and fro until then is one too. After convergence nothing is
+//! forgiven: one wrong attempt is a window, and a finding. If the stage was interrupted, what was not yet right is
+//! inconclusive.
+//!
+//! **Windows** are kept for every cell from the stage's beginning: see [`Window`](crate::model::finding::Window).
+
+mod baseline;
+mod cell;
+mod ends;
+mod findings;
+mod judgement;
+mod ledger;
+mod rules;
+mod table;
+mod tally;
+mod track;
+mod verdicts;
+mod witness;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::endpoint::EndpointId;
+use crate::model::finding::Call;
+use crate::model::flow::{CellSet, FlowId, NamedFlow};
+use crate::model::matrix::Matrix;
+use crate::model::moment::Moment;
+use crate::model::observation::Sighting;
+use crate::model::verdict::{Intent, Meaning, Verdict};
+
+pub use baseline::{Baseline, BaselineStanding};
+pub use findings::{counts, findings};
+pub use judgement::{Ending, Judgement, Passing};
+pub use rules::{Proven, Rules, Who, window};
+pub use table::{Row, Sight, blame_offline, call, contradiction};
+
+use cell::{Cell, Counted, Queued};
+use ends::{Blind, Ends};
+use ledger::{Fate, Pair, Span, Tide};
+use tally::{Look, Tally};
+use witness::{Court, Witnesses};
+
+/// Judges one stage.
+#[derive(Debug, Clone)]
+pub struct Judge {
+    set: Arc<CellSet>,
+    intent: Matrix<Intent>,
+    meaning: Matrix<Meaning>,
+    rules: Rules,
+    who: Who,
+    proven: Proven,
+    /// In the order of `set`.
+    cells: Vec<Cell>,
+    ends: Ends,
+    /// The endpoints that have cells.
+    taking_part: Vec<EndpointId>,
+    /// Places of cells with records to look through.
+    queue: Vec<usize>,
+    right: usize,
+    waiting: usize,
+    lost: usize,
+    /// The latest launch known of that was not right, in any cell that is waited for.
+    latest_off: Moment,
+    /// Where the last vain look at every cell ended: the next is worth its while only somewhat later.
+    looked: Option<Moment>,
+    converged: Option<Converged>,
+    /// Windows that opened after convergence and were not told of yet.
+    news: Vec<(FlowId, Call)>,
+}
+
+/// How the stage stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Cells that are as they should be at present, among `of`.
+    pub right: usize,
+    /// Cells that are waited for: judged, and with both agents alive.
+    pub of: usize,
+    /// Cells that are not waited for any more, since an agent is lost.
+    pub lost: usize,
+    /// Every attempt launched up to here is known, of all agents that are not lost.
+    pub known: Moment,
+    /// Launch of the latest attempt known of that was not right; none if none was since the change was sent.
+    pub last_off: Option<Moment>,
+    /// Convergence, once there was one; it stays.
+    pub converged: Option<Converged>,
+}
+
+/// Convergence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Converged {
+    /// From sending the first change until the last cell was right for good.
+    pub after: Duration,
+    /// When that was proven, on the harness's clock.
+    pub at: Moment,
+    /// The window that proved it: from.
+    pub from: Moment,
+    /// And until.
+    pub until: Moment,
+}
+
+impl Judge {
+    /// A judge for one stage. `intent` and `meaning` are laid over the same cells as `cells`; a cell they lack is one
+    /// they say nothing about.
+    pub fn new(
+        cells: Arc<CellSet>,
+        intent: Matrix<Intent>,
+        meaning: Matrix<Meaning>,
+        rules: Rules,
+        who: Who,
+        proven: Proven,
+    ) -> Self {
+        let mut taking_part: Vec<EndpointId> = cells.iter().flat_map(|(_, f)| [f.source, f.destination]).collect();
+        taking_part.sort_unstable();
+        taking_part.dedup();
+        let endpoints = taking_part.last().map_or(0, |last| last.index() + 1);
+        let tracked: Vec<Cell> = cells
+            .iter()
+            .map(|(id, flow)| {
+                let said = meaning.get(id).and_then(|meaning| meaning.verdict());
+                let wanted = intent.get(id).and_then(|intent| intent.verdict());
+                Cell::new(Pair { source: flow.source, destination: flow.destination }, said.or(wanted))
+            })
+            .collect();
+        let waiting = tracked.iter().filter(|cell| cell.right.is_some()).count();
+        Self {
+            set: cells,
+            intent,
+            meaning,
+            rules,
+            who,
+            proven,
+            cells: tracked,
+            ends: Ends::new(endpoints),
+            taking_part,
+            queue: Vec::new(),
+            right: 0,
+            waiting,
+            lost: 0,
+            latest_off: Moment(0),
+            looked: None,
+            converged: None,
+            news: Vec::new(),
+        }
+    }
+
+    /// What the stage is judged by.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Takes a sighting. Those of flows and endpoints that are not of this stage are passed over.
+    pub fn see(&mut self, sighting: &Sighting) {
+        match sighting {
+            Sighting::Tried { flow, first_number, count, first, last, slowest, outcome } => {
+                let Some(place) = self.set.place(*flow) else { return };
+                let cell = &mut self.cells[place];
+                if cell.alarmed_by(outcome) && *last >= self.rules.sent && cell.counted != Counted::Lost {
+                    self.latest_off = self.latest_off.max(*last);
+                }
+                let fate = Fate::Seen(outcome.clone());
+                let (number, count) = (*first_number, (*count).max(1));
+                let span = Span { number, count, first: *first, last: (*last).max(*first), slowest: *slowest, fate };
+                cell.ledger.tried(span, &self.rules);
+                self.enqueue(place);
+            }
+            Sighting::Delivered { flow, first_number, count, first, last } => {
+                let Some(place) = self.set.place(*flow) else { return };
+                if last.plus(self.rules.deadline) < self.rules.sent {
+                    return;
+                }
+                let cell = &mut self.cells[place];
+                let count = (*count).max(1);
+                cell.ledger.delivered(*first_number, count, *first, (*last).max(*first));
+                if cell.doubted(*first_number, count) {
+                    cell.correct(&self.ends, &self.rules);
+                }
+                if cell.right == Some(Verdict::Denied) && *last >= self.rules.sent && cell.counted != Counted::Lost {
+                    self.latest_off = self.latest_off.max(*last);
+                }
+                self.enqueue(place);
+            }
+            Sighting::SelfDialled { endpoint, family, port, first, last, outcome } => {
+                self.ends.dialled((*endpoint, *family, *port), *first, *last, outcome);
+            }
+            Sighting::Blind { endpoint, from, until, why } => {
+                self.ends.blinded(*endpoint, Blind { from: *from, until: *until, why: *why });
+                if *from < self.ends.complete(*endpoint) {
+                    // Told late: silences counted already may be worth nothing.
+                    for cell in self.cells.iter_mut().filter(|cell| cell.pair.has(*endpoint)) {
+                        cell.correct(&self.ends, &self.rules);
+                    }
+                    self.recount();
+                }
+            }
+            Sighting::Complete { endpoint, until } => self.ends.told(*endpoint, *until),
+            Sighting::Lost { endpoint, since, why } => {
+                self.ends.lose(*endpoint, *since, why.clone());
+                for place in 0..self.cells.len() {
+                    if self.cells[place].pair.has(*endpoint) {
+                        self.enqueue(place);
+                    }
+                }
+            }
+        }
+    }
+
+    fn enqueue(&mut self, place: usize) {
+        let cell = &mut self.cells[place];
+        if cell.queued == Queued::No {
+            cell.queued = Queued::Yes;
+            self.queue.push(place);
+        }
+    }
+
+    /// How the stage stands at `now`. Costs little when little came in; meant to be asked every ten milliseconds or so.
+    pub fn standing(&mut self, now: Moment) -> Standing {
+        let mut queue = std::mem::take(&mut self.queue);
+        queue.retain(|place| {
+            self.look_through(*place);
+            let waits = self.cells[*place].ledger.waits();
+            self.cells[*place].queued = if waits { Queued::Yes } else { Queued::No };
+            waits
+        });
+        self.queue = queue;
+        let known = self.known();
+        if let Some(known) = known {
+            self.ends.forget(known.minus(self.rules.memory()));
+            if self.converged.is_none() {
+                self.try_convergence(known, now);
+            }
+        }
+        Standing {
+            right: self.right,
+            of: self.waiting,
+            lost: self.lost,
+            known: known.unwrap_or_default(),
+            last_off: Some(self.latest_off).filter(|off| *off > Moment(0)),
+            converged: self.converged,
+        }
+    }
+
+    /// Windows that opened after convergence since this was asked last.
+    pub fn news(&mut self) -> Vec<(NamedFlow, Call)> {
+        let news = std::mem::take(&mut self.news);
+        let flow = |id| self.set.table().get(id).map(|flow| self.who.named(flow));
+        news.into_iter().filter_map(|(id, call)| flow(id).map(|flow| (flow, call))).collect()
+    }
+
+    fn look_through(&mut self, place: usize) {
+        let cell = &mut self.cells[place];
+        let open_before = cell.track.wrong_now().map(|spell| spell.first_wrong);
+        cell.settle(&self.ends, &self.rules, Tide::Open);
+        if let (Some(_), Some(spell), Some(id)) = (self.converged, cell.track.wrong_now(), self.set.id(place))
+            && open_before != Some(spell.first_wrong)
+        {
+            self.news.push((id, spell.call));
+        }
+        self.count(place);
+    }
+
+    /// Brings the sums up to date with one cell.
+    fn count(&mut self, place: usize) {
+        let cell = &mut self.cells[place];
+        let lost = self.ends.lost(cell.pair.source).is_some() || self.ends.lost(cell.pair.destination).is_some();
+        let counted = match (cell.right, lost) {
+            (None, _) => Counted::Unjudged,
+            (Some(_), true) => Counted::Lost,
+            (Some(_), false) if cell.track.stands(self.rules.quorum()) => Counted::Right,
+            (Some(_), false) => Counted::Waiting,
+        };
+        if matches!(counted, Counted::Right | Counted::Waiting) {
+            self.latest_off = self.latest_off.max(cell.track.last_off.unwrap_or_default());
+        }
+        let before = std::mem::replace(&mut cell.counted, counted);
+        for (kind, step) in [(before, -1), (counted, 1)] {
+            match kind {
+                Counted::Right => {
+                    self.right = self.right.saturating_add_signed(step);
+                    self.waiting = self.waiting.saturating_add_signed(step);
+                }
+                Counted::Waiting => self.waiting = self.waiting.saturating_add_signed(step),
+                Counted::Lost => self.lost = self.lost.saturating_add_signed(step),
+                Counted::Unjudged => {}
+            }
+        }
+    }
+
+    fn recount(&mut self) {
+        for place in 0..self.cells.len() {
+            self.count(place);
+        }
+    }
+
+    /// Up to when every attempt launched is known, of all agents that are not lost; none if nobody is left.
+    fn known(&self) -> Option<Moment> {
+        let alive = self.taking_part.iter().filter(|id| self.ends.lost(**id).is_none());
+        alive.map(|id| self.ends.complete(*id)).min().map(|told| told.minus(self.rules.deadline))
+    }
+
+    fn try_convergence(&mut self, known: Moment, now: Moment) {
+        let from = known.minus(self.rules.window);
+        let hopeless = self.waiting == 0 && self.lost > 0;
+        if hopeless || from < self.rules.sent || self.right < self.waiting || self.latest_off >= from {
+            return;
+        }
+        if self.looked.is_some_and(|looked| known.since(looked) < self.rules.window / 16) {
+            return;
+        }
+        let look = Look { floor: known.minus(self.rules.lookback()), from, until: known };
+        if !self.all_proven(look) {
+            self.looked = Some(known);
+            return;
+        }
+        let mut after = Duration::ZERO;
+        for cell in &mut self.cells {
+            cell.fix_enforcement(&self.rules);
+            if cell.counted == Counted::Right {
+                after = after.max(cell.enforced.unwrap_or_default());
+            }
+        }
+        self.converged = Some(Converged { after, at: now, from, until: known });
+    }
+
+    /// Whether every cell that is waited for has in this window what a verdict takes.
+    fn all_proven(&self, look: Look) -> bool {
+        let quorum = self.rules.quorum();
+        let tallies: Vec<Tally> = self.cells.iter().map(|cell| Tally::of(&cell.settled, look, quorum)).collect();
+        let waited = |cell: &Cell| matches!(cell.counted, Counted::Right | Counted::Waiting);
+        if self.cells.iter().zip(&tallies).any(|(cell, tally)| waited(cell) && !tally.suffices(quorum)) {
+            return false;
+        }
+        let witnesses = self.witnesses(&tallies);
+        let court = self.court(look);
+        self.set.iter().zip(self.cells.iter().zip(&tallies)).all(|((id, flow), (cell, _))| {
+            !(waited(cell) && cell.right == Some(Verdict::Denied)) || witnesses.speak(id, flow, court).is_some()
+        })
+    }
+
+    fn witnesses(&self, tallies: &[Tally]) -> Witnesses {
+        let mut witnesses = Witnesses::default();
+        for ((_, flow), tally) in self.set.iter().zip(tallies) {
+            if tally.reached > 0 {
+                witnesses.reached(flow);
+            }
+        }
+        witnesses
+    }
+
+    fn court(&self, look: Look) -> Court<'_> {
+        Court { ends: &self.ends, proven: &self.proven, rules: &self.rules, who: &self.who, look }
+    }
+}

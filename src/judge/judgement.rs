@@ -1,0 +1,66 @@
+//! The judge's word on one cell.
+
+use std::time::Duration;
+
+use crate::model::finding::{Call, Window};
+use crate::model::observation::{Observation, Witness};
+use crate::model::verdict::Verdict;
+
+use super::table::Row;
+
+/// How a stage came to its end, which decides what being wrong means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ending {
+    /// It had converged: after that nothing is forgiven.
+    Converged,
+    /// Time ran out: what is wrong, or went to and fro, is a finding.
+    TimedOut,
+    /// It was ended before either: what is not right yet is inconclusive.
+    Interrupted,
+}
+
+/// One cell of one stage, judged. Times count as their fields say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judgement {
+    /// What was seen in the final window.
+    pub observation: Observation,
+    /// The verdict on reality; none where it was not seen, or not one thing.
+    pub verdict: Option<Verdict>,
+    /// The cell's row in the table of readings.
+    pub row: Row,
+    /// What proves a denial.
+    pub witness: Option<Witness>,
+    /// From sending the change until the first attempt of those that were right for good; zero where it was right
+    /// throughout, none where it never became right.
+    pub time_to_enforce: Option<Duration>,
+    /// The longest an answer took in the final window.
+    pub slowest: Option<Duration>,
+    /// Attempts of this stage whose outcome was seen.
+    pub attempts: u32,
+    /// Attempts of this stage that could not see.
+    pub unseen: u32,
+    /// When it was wrong, since the run began.
+    pub windows: Vec<Window>,
+    /// Whether what `row` says was seen before or during, though the final window alone would not say it.
+    pub passing: Option<Passing>,
+    /// A remark for people.
+    pub note: Option<String>,
+}
+
+/// Why a cell is a finding though it was right at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passing {
+    /// It was wrong for a while after convergence.
+    AfterConvergence,
+    /// It went to and fro until time ran out.
+    ToAndFro,
+    /// It became right later than `max_enforce` allows.
+    Late,
+}
+
+impl Judgement {
+    /// The call, in short.
+    pub fn call(&self) -> Call {
+        self.row.call
+    }
+}

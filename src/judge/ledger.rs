@@ -1,0 +1,351 @@
+//! One cell's attempts, from both ends' records: joined, in order of number, each with its fate.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::model::endpoint::EndpointId;
+use crate::model::moment::Moment;
+use crate::model::observation::{Blindness, Failure, Outcome};
+
+use super::ends::Ends;
+use super::rules::Rules;
+
+/// What became of an attempt, both ends heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// The source's word stands: nothing of it contradicts the destination's, and both could see.
+    Seen(Outcome),
+    /// It arrived, though its source has no proof of that.
+    Delivered,
+    /// Nobody can say.
+    Unseen(Unseen),
+}
+
+/// Why nobody can say what became of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Unseen {
+    /// It was made, but no record of it came.
+    Gap,
+    /// One end could not see while it was under way.
+    Blind(EndpointId, Blindness),
+    /// One end's agent was lost before it had told of that time.
+    Lost(EndpointId),
+    /// One end has not told of that time yet.
+    Untold(EndpointId),
+    /// It could not be made or watched as planned.
+    Failed(Failure),
+}
+
+/// Attempts with consecutive numbers and one fate. Launches between the first and the last lie evenly, as far as is
+/// known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) number: u32,
+    pub(super) count: u32,
+    pub(super) first: Moment,
+    pub(super) last: Moment,
+    pub(super) slowest: Duration,
+    pub(super) fate: Fate,
+}
+
+impl Span {
+    /// One past the last number; wide, since the numbers may go up to the end of theirs.
+    pub(super) fn end(&self) -> u64 {
+        u64::from(self.number) + u64::from(self.count)
+    }
+
+    /// Whether an arrival at the destination would change nothing.
+    pub(super) fn arrived(&self) -> bool {
+        match &self.fate {
+            Fate::Seen(outcome) => speaks_for_itself(outcome),
+            Fate::Delivered => true,
+            Fate::Unseen(_) => false,
+        }
+    }
+
+    /// When the attempt at a place was launched, as far as is known.
+    fn launch(&self, place: u32) -> Moment {
+        let steps = u128::from(self.count.saturating_sub(1)).max(1);
+        let width = u128::from(self.last.0.saturating_sub(self.first.0));
+        let offset = width * u128::from(place.min(self.count.saturating_sub(1))) / steps;
+        Moment(self.first.0.saturating_add(u64::try_from(offset).unwrap_or(u64::MAX)))
+    }
+
+    /// How many of the attempts were launched before `at`.
+    pub(super) fn before(&self, at: Moment) -> u32 {
+        if at <= self.first {
+            return 0;
+        }
+        if at > self.last {
+            return self.count;
+        }
+        let width = u128::from(self.last.0 - self.first.0);
+        let steps = u128::from(self.count.saturating_sub(1));
+        // The smallest place whose launch is not before `at`, rounded up; the last is not before it, so there is one.
+        let into = u128::from(at.0 - self.first.0);
+        let place = (into * steps).div_ceil(width.max(1));
+        u32::try_from(place).unwrap_or(self.count).min(self.count)
+    }
+
+    /// The attempts from place `from` up to but not including `to`; none if there are none.
+    pub(super) fn slice(&self, from: u32, to: u32) -> Option<Self> {
+        let to = to.min(self.count);
+        if from >= to {
+            return None;
+        }
+        let first = self.launch(from);
+        let last = self.launch(to - 1).max(first);
+        Some(Self { number: self.number.saturating_add(from), count: to - from, first, last, ..self.clone() })
+    }
+}
+
+/// Numbers that arrived at the destination.
+#[derive(Debug, Clone, Copy)]
+struct Arrived {
+    from: u64,
+    to: u64,
+    first: Moment,
+    last: Moment,
+}
+
+/// Who is at the two ends.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pair {
+    pub(super) source: EndpointId,
+    pub(super) destination: EndpointId,
+}
+
+impl Pair {
+    /// Whether an endpoint is one of the two.
+    pub(super) fn has(self, id: EndpointId) -> bool {
+        self.source == id || self.destination == id
+    }
+}
+
+/// The join.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ledger {
+    /// By first number: what the source said and is not settled yet. Their fate is always `Seen`.
+    pending: BTreeMap<u32, Span>,
+    /// The next number to settle; none before the first is known.
+    next: Option<u64>,
+    /// Launch of the last settled attempt.
+    last: Moment,
+    /// In order of number, not overlapping.
+    arrived: Vec<Arrived>,
+}
+
+/// Whether more may still come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tide {
+    /// Wait for records that are still to come.
+    Open,
+    /// Nothing more will come: what is not confirmed by now never will be.
+    Out,
+}
+
+impl Ledger {
+    /// Takes the source's record. Attempts launched before the stage began are only remembered by number.
+    pub(super) fn tried(&mut self, span: Span, rules: &Rules) {
+        let early = span.before(rules.sent);
+        if early > 0 && self.pending.is_empty() {
+            let next = u64::from(span.number) + u64::from(early);
+            self.next = Some(self.next.map_or(next, |known| known.max(next)));
+        }
+        let Some(span) = span.slice(early, span.count) else { return };
+        let known = self.pending.get(&span.number).map_or(0, |old| old.count);
+        if span.count > known {
+            self.pending.insert(span.number, span);
+        }
+    }
+
+    /// Takes the destination's record.
+    pub(super) fn delivered(&mut self, number: u32, count: u32, first: Moment, last: Moment) {
+        let mut new = Arrived { from: u64::from(number), to: u64::from(number) + u64::from(count), first, last };
+        let at = self.arrived.partition_point(|old| old.to < new.from);
+        let mut until = at;
+        while let Some(old) = self.arrived.get(until).filter(|old| old.from <= new.to) {
+            new.from = new.from.min(old.from);
+            new.to = new.to.max(old.to);
+            new.first = new.first.min(old.first);
+            new.last = new.last.max(old.last);
+            until += 1;
+        }
+        self.arrived.splice(at..until, [new]);
+    }
+
+    /// Whether anything waits to be settled.
+    pub(super) fn waits(&self) -> bool {
+        !self.pending.is_empty()
+            || self.next.is_some_and(|next| self.arrived.last().is_some_and(|arrived| arrived.to > next))
+    }
+
+    /// Forgets arrivals of attempts below `number`.
+    pub(super) fn forget(&mut self, number: u32) {
+        if self.arrived.first().is_some_and(|old| old.to <= u64::from(number)) {
+            self.arrived.retain(|old| old.to > u64::from(number));
+        }
+    }
+
+    /// Hands on, in order of number, every attempt whose fate is known.
+    pub(super) fn settle(&mut self, pair: Pair, ends: &Ends, rules: &Rules, tide: Tide, mut out: impl FnMut(Span)) {
+        while let Some((&key, front)) = self.pending.first_key_value() {
+            let closed = |id, at: Moment| tide == Tide::Out || ends.closed(id, at.plus(rules.deadline));
+            let next = self.next.unwrap_or(u64::from(front.number));
+            if front.end() <= next {
+                self.pending.remove(&key);
+                continue;
+            }
+            let told_before = next < u64::from(front.number) || self.next.is_none();
+            if told_before && !closed(pair.source, front.first) {
+                // A lower number may still come.
+                return;
+            }
+            if u64::from(front.number) > next {
+                let gap = self.gap(next, u64::from(front.number), self.last.max(rules.sent), front.first);
+                self.next = Some(u64::from(front.number));
+                self.join(gap, pair, ends, rules, &mut out);
+                continue;
+            }
+            if !front.arrived() && !(closed(pair.source, front.last) && closed(pair.destination, front.last)) {
+                return;
+            }
+            let Some(front) = self.pending.remove(&key) else { return };
+            let skip = u32::try_from(next.saturating_sub(u64::from(front.number))).unwrap_or(u32::MAX);
+            if let Some(span) = front.slice(skip, front.count) {
+                self.next = Some(span.end());
+                self.last = self.last.max(span.last);
+                self.join(span, pair, ends, rules, &mut out);
+            }
+        }
+        self.settle_orphans(pair, ends, rules, tide, &mut out);
+    }
+
+    /// Attempts whose source will never tell of them, but which arrived.
+    fn settle_orphans(
+        &mut self,
+        pair: Pair,
+        ends: &Ends,
+        rules: &Rules,
+        tide: Tide,
+        out: &mut impl FnMut(Span),
+    ) {
+        if tide == Tide::Open && ends.lost(pair.source).is_none() {
+            return;
+        }
+        // Without a number to start from, those whose arrival lies in this stage belong to it.
+        let next = self.next.unwrap_or(0);
+        let belongs = |arrived: &&Arrived| arrived.to > next && arrived.last >= rules.sent;
+        let orphans: Vec<Arrived> = self.arrived.iter().filter(belongs).copied().collect();
+        for orphan in orphans {
+            let from = orphan.from.max(next);
+            let count = u32::try_from(orphan.to - from).unwrap_or(u32::MAX);
+            self.next = Some(orphan.to);
+            self.last = self.last.max(orphan.last);
+            out(Span {
+                number: u32::try_from(from).unwrap_or(u32::MAX),
+                count,
+                first: orphan.first,
+                last: orphan.last,
+                slowest: Duration::ZERO,
+                fate: Fate::Delivered,
+            });
+        }
+    }
+
+    fn gap(&self, from: u64, to: u64, after: Moment, before: Moment) -> Span {
+        Span {
+            number: u32::try_from(from).unwrap_or(u32::MAX),
+            count: u32::try_from(to - from).unwrap_or(u32::MAX),
+            first: after.min(before),
+            last: before,
+            slowest: Duration::ZERO,
+            fate: Fate::Unseen(Unseen::Gap),
+        }
+    }
+
+    /// Cuts a span where its attempts' fates differ: at arrivals, at blindness, at the end of what was told. Also used
+    /// on spans settled before, when late news touches them.
+    pub(super) fn join(
+        &self,
+        span: Span,
+        pair: Pair,
+        ends: &Ends,
+        rules: &Rules,
+        out: &mut impl FnMut(Span),
+    ) {
+        if span.arrived() {
+            out(span);
+            return;
+        }
+        let silent = span.fate == Fate::Seen(Outcome::Silent);
+        let mut cuts = vec![0, span.count];
+        for arrived in &self.arrived {
+            for edge in [arrived.from, arrived.to] {
+                cuts.push(place(edge, &span));
+            }
+        }
+        // Only the outermost launches of a record are exact; the others are right to within one interval.
+        let slop = if span.count > 2 { rules.interval } else { Duration::ZERO };
+        let life = rules.deadline.saturating_add(slop);
+        if silent {
+            for id in [pair.source, pair.destination] {
+                for blind in ends.blind(id, span.first.minus(slop), span.last.plus(life)) {
+                    cuts.push(span.before(blind.from.minus(life)));
+                    cuts.push(span.before(Moment(blind.until.plus(slop).0.saturating_add(1))));
+                }
+                let told = ends.complete(id);
+                cuts.push(span.before(Moment(told.minus(rules.deadline).0.saturating_add(1))));
+            }
+        }
+        cuts.sort_unstable();
+        cuts.dedup();
+        for edges in cuts.windows(2) {
+            let &[from, to] = edges else { continue };
+            let Some(mut piece) = span.slice(from, to) else { continue };
+            let number = u64::from(piece.number);
+            if self.arrived.iter().any(|arrived| arrived.from <= number && number < arrived.to) {
+                piece.fate = Fate::Delivered;
+            } else if silent && let Some(why) = unseen(&piece, pair, ends, rules, slop) {
+                piece.fate = Fate::Unseen(why);
+            } else if let Fate::Seen(Outcome::Failed { why }) = &piece.fate {
+                piece.fate = Fate::Unseen(Unseen::Failed(why.clone()));
+            }
+            out(piece);
+        }
+    }
+}
+
+/// The place in a span of an attempt's number, held within it.
+fn place(number: u64, span: &Span) -> u32 {
+    u32::try_from(number.saturating_sub(u64::from(span.number))).unwrap_or(u32::MAX).min(span.count)
+}
+
+/// Whether an outcome is proof whatever the destination's records say.
+fn speaks_for_itself(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Reached | Outcome::SomeoneElse { .. } | Outcome::Translated { .. } | Outcome::Unsupported { .. } => true,
+        Outcome::HalfOpen
+        | Outcome::Silent
+        | Outcome::Refused { .. }
+        | Outcome::Unreachable { .. }
+        | Outcome::Failed { .. } => false,
+    }
+}
+
+/// Why the silence of these attempts proves nothing; none if it does prove something.
+fn unseen(piece: &Span, pair: Pair, ends: &Ends, rules: &Rules, slop: Duration) -> Option<Unseen> {
+    let over = piece.last.plus(rules.deadline);
+    for id in [pair.source, pair.destination] {
+        if let Some(blind) = ends.blind(id, piece.first.minus(slop), over.plus(slop)).next() {
+            return Some(Unseen::Blind(id, blind.why));
+        }
+    }
+    for id in [pair.source, pair.destination] {
+        if ends.complete(id) < over {
+            let lost = ends.lost(id).is_some();
+            return Some(if lost { Unseen::Lost(id) } else { Unseen::Untold(id) });
+        }
+    }
+    None
+}

@@ -1,0 +1,102 @@
+//! What a stage is judged by.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use crate::model::document::Strictness;
+use crate::model::endpoint::EndpointId;
+use crate::model::flow::{Flow, FlowId, NamedFlow};
+use crate::model::moment::Moment;
+use crate::model::verdict::DenyForm;
+
+/// How attempts were planned and what is demanded of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// So many silent attempts make a denial; zero counts as one.
+    pub attempts: u32,
+    /// An attempt without an answer after this is silent.
+    pub deadline: Duration,
+    /// Every cell's turn comes once in this.
+    pub interval: Duration,
+    /// Every attempt launched within this must be right at convergence: see [`window`].
+    pub window: Duration,
+    /// In what form a denial has to come.
+    pub deny: DenyForm,
+    /// Whether a weak witness is refused.
+    pub strictness: Strictness,
+    /// Convergence has to come within this after `sent`.
+    pub converge_within: Duration,
+    /// Where given: a cell that took longer than this to become right is a finding, though it became right.
+    pub max_enforce: Option<Duration>,
+    /// When the first change was sent, on the harness's clock. Attempts launched before are no part of this stage.
+    pub sent: Moment,
+}
+
+/// The window of convergence: no shorter than the deadline, and long enough for every cell to have its turn in it.
+pub fn window(deadline: Duration, interval: Duration) -> Duration {
+    deadline.max(interval)
+}
+
+impl Rules {
+    /// How far back evidence for a verdict may lie. Turns jitter and single attempts go unseen, so a window of one
+    /// interval does not hold a whole turn of every cell: evidence may come from two. What is wrong inside the
+    /// window proper is never made up for by what is right before it.
+    pub(super) fn lookback(&self) -> Duration {
+        self.window.max(self.interval.saturating_mul(2))
+    }
+
+    /// How long single attempts are remembered before they are summed up: late news (a datagram that arrives after
+    /// its deadline, a blindness noticed afterwards) can still correct them so long.
+    pub(super) fn memory(&self) -> Duration {
+        self.lookback().saturating_add(self.deadline).saturating_mul(2).saturating_add(Duration::from_secs(1))
+    }
+
+    /// Silent attempts that make a denial; at least one.
+    pub(super) fn quorum(&self) -> u32 {
+        self.attempts.max(1)
+    }
+}
+
+/// What the judge needs to know to speak of endpoints and times as people do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Who {
+    /// The names of all the scenario's endpoints, in order of id.
+    pub names: Vec<String>,
+    /// The scenario's file as given on the command line, for the commands that findings suggest.
+    pub scenario: String,
+    /// When the run began, on the harness's clock: windows count from here.
+    pub began: Moment,
+}
+
+impl Who {
+    /// An endpoint's name.
+    pub fn name(&self, id: EndpointId) -> &str {
+        self.names.get(id.index()).map_or("?", String::as_str)
+    }
+
+    /// A flow with names.
+    pub fn named(&self, flow: &Flow) -> NamedFlow {
+        NamedFlow {
+            from: self.name(flow.source).into(),
+            to: self.name(flow.destination).into(),
+            family: flow.family,
+            port: flow.port,
+        }
+    }
+
+    /// A moment as microseconds since the run began.
+    pub(super) fn micros(&self, at: Moment) -> u64 {
+        u64::try_from(at.since(self.began).as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+/// The flows that this run's baseline saw reached: without one, a pod that is cut off both ways has no witness at all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Proven(pub HashSet<FlowId>);
+
+impl Proven {
+    /// Whether the baseline saw this flow reached.
+    pub fn has(&self, id: FlowId) -> bool {
+        self.0.contains(&id)
+    }
+}

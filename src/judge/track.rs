@@ -1,0 +1,227 @@
+//! How a cell fared against what is right for it: unbroken runs of right attempts, and the windows in which it was
+//! wrong. Fed with attempts in order of number, it forgets them and keeps sums.
+
+use std::time::Duration;
+
+use crate::model::finding::Call;
+use crate::model::moment::Moment;
+use crate::model::observation::{Outcome, Refusal};
+use crate::model::verdict::{DenyForm, Verdict};
+
+use super::ledger::{Fate, Span};
+
+/// What attempts are, held against what is right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bearing {
+    /// As it should be, and so telling that a few make a verdict.
+    Right(Weight),
+    /// As it should not be.
+    Wrong(Call),
+    /// Seen, but neither: a handshake without proof where allowed is right, no route, the wrong form of denial.
+    Beside,
+    /// Could not be seen.
+    Unseen,
+}
+
+/// How much one right attempt tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Weight {
+    /// An answer: one is enough.
+    Answer,
+    /// Silence: it takes several.
+    Silence,
+}
+
+/// Holds a fate against what is right; where nothing is, only a wrong server is wrong.
+pub(super) fn bearing(fate: &Fate, right: Option<Verdict>, deny: DenyForm) -> Bearing {
+    let outcome = match fate {
+        Fate::Unseen(_) => return Bearing::Unseen,
+        Fate::Delivered => &Outcome::Reached,
+        Fate::Seen(outcome) => outcome,
+    };
+    match (outcome, right) {
+        (Outcome::Failed { .. }, _) => Bearing::Unseen,
+        (Outcome::SomeoneElse { .. }, _) => Bearing::Wrong(Call::WrongServer),
+        (Outcome::Reached | Outcome::Translated { .. }, Some(Verdict::Allowed)) => Bearing::Right(Weight::Answer),
+        (Outcome::Reached | Outcome::Translated { .. } | Outcome::HalfOpen, Some(Verdict::Denied))
+        | (Outcome::Refused { how: Refusal::Reset }, Some(Verdict::Denied)) => Bearing::Wrong(Call::Leak),
+        (Outcome::Silent, Some(Verdict::Allowed))
+        | (Outcome::Refused { how: Refusal::Refused | Refusal::Prohibited }, Some(Verdict::Allowed)) => {
+            Bearing::Wrong(Call::Outage)
+        }
+        (Outcome::Silent, Some(Verdict::Denied)) => match deny {
+            DenyForm::Drop | DenyForm::Either => Bearing::Right(Weight::Silence),
+            DenyForm::Reject => Bearing::Beside,
+        },
+        (Outcome::Refused { how: Refusal::Refused | Refusal::Prohibited }, Some(Verdict::Denied)) => match deny {
+            DenyForm::Reject | DenyForm::Either => Bearing::Right(Weight::Answer),
+            DenyForm::Drop => Bearing::Beside,
+        },
+        (Outcome::HalfOpen | Outcome::Refused { how: Refusal::Reset }, Some(Verdict::Allowed)) => Bearing::Beside,
+        (Outcome::Unreachable { .. } | Outcome::Unsupported { .. }, _) => Bearing::Beside,
+        (
+            Outcome::Reached
+            | Outcome::Translated { .. }
+            | Outcome::HalfOpen
+            | Outcome::Silent
+            | Outcome::Refused { .. },
+            None,
+        ) => Bearing::Beside,
+    }
+}
+
+/// A time in which a cell was wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Spell {
+    pub(super) call: Call,
+    pub(super) right_before: Option<Moment>,
+    pub(super) first_wrong: Moment,
+    pub(super) last_wrong: Moment,
+    pub(super) right_after: Option<Moment>,
+    pub(super) attempts: u32,
+    /// How many of them were refused rather than silent: a dead listener does that too.
+    pub(super) refused: u32,
+}
+
+/// More windows than this of one cell are told as one long last one: a bound on memory, not on truth.
+const SPELLS_KEPT: usize = 4096;
+
+/// The sums.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Track {
+    /// Launch of the first attempt of the present unbroken run of right ones.
+    pub(super) right_since: Option<Moment>,
+    /// In that run, answers and silences.
+    answers: u32,
+    silences: u32,
+    last_right: Option<Moment>,
+    /// Launch of the last attempt that was seen and was not right.
+    pub(super) last_off: Option<Moment>,
+    open: Option<Spell>,
+    closed: Vec<Spell>,
+    pub(super) attempts: u32,
+    pub(super) unseen: u32,
+    last_seen: Option<Moment>,
+    /// The longest time between two attempts that were seen, with some between that were not; and when it ended.
+    dark: Option<(Duration, Moment)>,
+    dark_now: Option<Moment>,
+}
+
+impl Track {
+    /// Takes the next attempts.
+    pub(super) fn apply(&mut self, span: &Span, bearing: Bearing) {
+        if bearing == Bearing::Unseen {
+            self.unseen = self.unseen.saturating_add(span.count);
+            self.dark_now = Some(span.last);
+            return;
+        }
+        self.attempts = self.attempts.saturating_add(span.count);
+        if self.dark_now.take().is_some()
+            && let Some(before) = self.last_seen
+        {
+            let lasted = span.first.since(before);
+            if self.dark.is_none_or(|(longest, _)| lasted > longest) {
+                self.dark = Some((lasted, span.first));
+            }
+        }
+        self.last_seen = Some(span.last);
+        match bearing {
+            Bearing::Right(weight) => self.right(span, weight),
+            Bearing::Wrong(call) => self.wrong(span, call),
+            Bearing::Beside => {
+                self.end_run(span.last);
+                // Neither closes a window nor widens it.
+            }
+            Bearing::Unseen => {}
+        }
+    }
+
+    fn right(&mut self, span: &Span, weight: Weight) {
+        if let Some(mut spell) = self.open.take() {
+            spell.right_after = Some(span.first);
+            self.close(spell);
+        }
+        self.right_since.get_or_insert(span.first);
+        self.last_right = Some(span.last);
+        match weight {
+            Weight::Answer => self.answers = self.answers.saturating_add(span.count),
+            Weight::Silence => self.silences = self.silences.saturating_add(span.count),
+        }
+    }
+
+    fn wrong(&mut self, span: &Span, call: Call) {
+        self.end_run(span.last);
+        let refused = match &span.fate {
+            Fate::Seen(Outcome::Refused { .. }) => span.count,
+            Fate::Seen(_) | Fate::Delivered | Fate::Unseen(_) => 0,
+        };
+        if let Some(spell) = self.open.as_mut().filter(|spell| spell.call == call) {
+            spell.last_wrong = span.last;
+            spell.attempts = spell.attempts.saturating_add(span.count);
+            spell.refused = spell.refused.saturating_add(refused);
+            return;
+        }
+        if let Some(spell) = self.open.take() {
+            self.close(spell);
+        }
+        self.open = Some(Spell {
+            call,
+            right_before: self.last_right,
+            first_wrong: span.first,
+            last_wrong: span.last,
+            right_after: None,
+            attempts: span.count,
+            refused,
+        });
+    }
+
+    fn end_run(&mut self, at: Moment) {
+        self.right_since = None;
+        self.answers = 0;
+        self.silences = 0;
+        self.last_off = Some(self.last_off.map_or(at, |last| last.max(at)));
+    }
+
+    fn close(&mut self, spell: Spell) {
+        if self.closed.len() >= SPELLS_KEPT
+            && let Some(last) = self.closed.last_mut()
+        {
+            last.last_wrong = spell.last_wrong;
+            last.right_after = spell.right_after;
+            last.attempts = last.attempts.saturating_add(spell.attempts);
+            last.refused = last.refused.saturating_add(spell.refused);
+            return;
+        }
+        self.closed.push(spell);
+    }
+
+    /// Forgets darkness before convergence: it only made convergence come later.
+    pub(super) fn forgive_darkness(&mut self) {
+        self.dark = None;
+    }
+
+    /// Whether the present run of right attempts is long enough for a verdict.
+    pub(super) fn stands(&self, quorum: u32) -> bool {
+        self.answers > 0 || self.silences >= quorum
+    }
+
+    /// Whether a window is open.
+    pub(super) fn wrong_now(&self) -> Option<&Spell> {
+        self.open.as_ref()
+    }
+
+    /// Every window, in order; the last may be open.
+    pub(super) fn spells(&self) -> impl Iterator<Item = &Spell> {
+        self.closed.iter().chain(&self.open)
+    }
+
+    /// The longest time in which nothing could be seen between two attempts that were, or since the last that was;
+    /// and when it ended.
+    pub(super) fn dark(&self) -> Option<(Duration, Moment)> {
+        let now = match (self.dark_now, self.last_seen) {
+            (Some(until), Some(since)) => Some((until.since(since), until)),
+            (Some(_) | None, Some(_) | None) => None,
+        };
+        [self.dark, now].into_iter().flatten().max_by_key(|(lasted, _)| *lasted)
+    }
+}

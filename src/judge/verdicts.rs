@@ -1,0 +1,397 @@
+//! The verdict on every cell, at the end of a stage.
+
+use std::time::Duration;
+
+use crate::model::document::Strictness;
+use crate::model::endpoint::EndpointId;
+use crate::model::finding::{Call, Window};
+use crate::model::flow::{Flow, FlowId};
+use crate::model::matrix::Matrix;
+use crate::model::moment::Moment;
+use crate::model::observation::{Failure, Observation, Refusal, Witness};
+use crate::model::verdict::{DenyForm, Intent, Meaning, Verdict};
+
+use super::cell::Cell;
+use super::judgement::{Ending, Judgement, Passing};
+use super::ledger::{Pair, Tide, Unseen};
+use super::table::{Row, Sight, call};
+use super::tally::{Look, Tally};
+use super::track::Spell;
+use super::witness::Witnesses;
+use super::{Counted, Judge};
+
+impl Judge {
+    /// How the stage ends if it ends at `now`.
+    pub fn ending(&self, now: Moment) -> Ending {
+        if self.converged.is_some() {
+            Ending::Converged
+        } else if now >= self.rules.sent.plus(self.rules.converge_within) {
+            Ending::TimedOut
+        } else {
+            Ending::Interrupted
+        }
+    }
+
+    /// The verdict on every cell, if the stage ends at `now`. What is not confirmed by now is taken as never to be.
+    pub fn verdicts(&self, now: Moment) -> Matrix<Judgement> {
+        let quorum = self.rules.quorum();
+        let look = self.final_look(now);
+        let cells: Vec<Cell> = self
+            .cells
+            .iter()
+            .map(|cell| {
+                let mut cell = cell.clone();
+                cell.settle(&self.ends, &self.rules, Tide::Out);
+                cell
+            })
+            .collect();
+        let tallies: Vec<Tally> = cells.iter().map(|cell| Tally::of(&cell.settled, look, quorum)).collect();
+        let witnesses = self.witnesses(&tallies);
+        let sentence = Sentence { judge: self, witnesses, look, ending: self.ending(now) };
+        let mut places = cells.iter().zip(&tallies);
+        Matrix::build(self.set.clone(), |id, flow| match places.next() {
+            Some((cell, tally)) => sentence.pass(id, flow, cell, tally),
+            // As many cells as the set has were made from it.
+            None => sentence.pass(id, flow, &Cell::new(Pair { source: flow.source, destination: flow.destination }, None), &Tally::default()),
+        })
+    }
+
+    /// The final window: the last for which everybody who still tells anything has told all.
+    fn final_look(&self, now: Moment) -> Look {
+        let patience = self.rules.lookback().saturating_add(self.rules.deadline);
+        let current = |id: &&EndpointId| {
+            self.ends.lost(**id).is_none() && self.ends.complete(**id).plus(patience) >= now
+        };
+        let told = self.taking_part.iter().filter(current).map(|id| self.ends.complete(*id)).min();
+        let until = told.unwrap_or(now).minus(self.rules.deadline);
+        let from = until.minus(self.rules.window).max(self.rules.sent);
+        let floor = until.minus(self.rules.lookback()).max(self.rules.sent);
+        Look { floor, from, until: until.max(from) }
+    }
+}
+
+struct Sentence<'a> {
+    judge: &'a Judge,
+    witnesses: Witnesses,
+    look: Look,
+    ending: Ending,
+}
+
+impl Sentence<'_> {
+    fn pass(&self, id: FlowId, flow: &Flow, cell: &Cell, tally: &Tally) -> Judgement {
+        let judge = self.judge;
+        let rules = &judge.rules;
+        let intent = judge.intent.get(id).copied().unwrap_or(Intent::Unstated);
+        let meaning = judge.meaning.get(id).copied().unwrap_or(Meaning::Unknown);
+        let mut notes = Notes::default();
+
+        let (observation, mut sight) = tally.observe(rules.quorum(), |tally| self.why_unseen(flow, tally));
+        let mut witness = None;
+        if sight == Sight::Denied {
+            witness = self.witnesses.speak(id, flow, judge.court(self.look));
+            sight = self.weigh_witness(flow, witness.as_ref(), &mut notes);
+        }
+        let verdict = match sight {
+            Sight::Allowed => Some(Verdict::Allowed),
+            Sight::Denied => Some(Verdict::Denied),
+            Sight::Mixed | Sight::Partial | Sight::SomeoneElse | Sight::Unseen | Sight::Unsupported => None,
+        };
+        let mut row = call(intent, meaning, sight);
+        if row.call == Call::Ok && verdict == Some(Verdict::Denied) && wrong_form(&observation, rules.deny) {
+            row.call = Call::Inconclusive;
+            notes.add(match rules.deny {
+                DenyForm::Drop => "denied by rejection, where the scenario wants a drop",
+                DenyForm::Reject => "denied by silence, where the scenario wants a rejection",
+                DenyForm::Either => "denied",
+            });
+        }
+        notes.observed(&observation, tally, verdict);
+
+        let (spells, doubtful): (Vec<&Spell>, Vec<&Spell>) =
+            cell.track.spells().partition(|spell| self.proven(flow, spell));
+        let mut judgement = Judgement {
+            observation,
+            verdict,
+            row,
+            witness,
+            time_to_enforce: if judge.converged.is_some() { cell.enforced } else { cell.enforcement(rules) },
+            slowest: tally.slowest,
+            attempts: cell.track.attempts,
+            unseen: cell.track.unseen,
+            windows: spells.iter().map(|spell| self.window(spell)).collect(),
+            passing: None,
+            note: None,
+        };
+        self.hold_against(&mut judgement, (intent, meaning), cell, sight, &spells, &doubtful, &mut notes);
+        judgement.note = notes.text();
+        judgement
+    }
+
+    /// What the witness makes of a denial.
+    fn weigh_witness(&self, flow: &Flow, witness: Option<&Witness>, notes: &mut Notes) -> Sight {
+        let who = &self.judge.who;
+        match (witness, self.judge.rules.strictness) {
+            (Some(Witness::Strong { .. } | Witness::Indirect { .. }), _) => Sight::Denied,
+            (Some(Witness::Weak { cut_off }), Strictness::Normal) => {
+                notes.add(format!("weak witness: {} cut off both ways", list(cut_off)));
+                Sight::Denied
+            }
+            (Some(Witness::Weak { cut_off }), Strictness::Strict) => {
+                notes.add(format!("weak witness, refused by --strict: {} cut off both ways", list(cut_off)));
+                Sight::Unseen
+            }
+            (None, _) => {
+                notes.add(format!(
+                    "no witness: nothing in this window shows that the listener of {} at {} was alive and {} could send",
+                    who.name(flow.destination),
+                    flow.port,
+                    who.name(flow.source)
+                ));
+                Sight::Unseen
+            }
+        }
+    }
+
+    /// What happened outside the final window, as far as the way the stage ended makes it count.
+    #[allow(clippy::too_many_arguments)]
+    fn hold_against(
+        &self,
+        judgement: &mut Judgement,
+        (intent, meaning): (Intent, Meaning),
+        cell: &Cell,
+        sight: Sight,
+        spells: &[&Spell],
+        doubtful: &[&Spell],
+        notes: &mut Notes,
+    ) {
+        let rules = &self.judge.rules;
+        let row_of = |spell: &Spell| call(intent, meaning, sight_of(spell.call));
+        match self.ending {
+            Ending::Interrupted => {
+                let blamed_on_time = matches!(judgement.row.call, Call::Leak | Call::Outage) && !as_meant(cell.right, sight);
+                if blamed_on_time {
+                    judgement.row = Row { call: Call::Inconclusive, blame: None, ..judgement.row };
+                    notes.add("the run ended before this had to be right");
+                }
+            }
+            Ending::TimedOut => {
+                if spells.len() > 1
+                    && let Some(worst) = spells.iter().map(|spell| row_of(spell)).max_by_key(|row| gravity(row.call))
+                {
+                    notes.add(format!("went to and fro: {} windows", spells.len()));
+                    judgement.outweigh(worst, Passing::ToAndFro);
+                }
+            }
+            Ending::Converged => self.after_convergence(judgement, row_of, cell, spells, doubtful, notes),
+        }
+        if let (Some(limit), Some(took)) = (rules.max_enforce, judgement.time_to_enforce)
+            && took > limit
+            && let Some(first) = cell.track.spells().next()
+        {
+            notes.add(format!("enforced after {}, later than max_enforce {}", show(took), show(limit)));
+            judgement.outweigh(row_of(first), Passing::Late);
+        }
+    }
+
+    fn after_convergence(
+        &self,
+        judgement: &mut Judgement,
+        row_of: impl Fn(&Spell) -> Row,
+        cell: &Cell,
+        spells: &[&Spell],
+        doubtful: &[&Spell],
+        notes: &mut Notes,
+    ) {
+        let Some(converged) = self.judge.converged else { return };
+        let after = |spell: &&&Spell| spell.last_wrong >= converged.from;
+        let worst = spells.iter().filter(after).map(|spell| row_of(spell)).max_by_key(|row| gravity(row.call));
+        if let Some(worst) = worst {
+            notes.add(format!("wrong in {} after convergence", windows(spells.iter().filter(after).count())));
+            judgement.outweigh(worst, Passing::AfterConvergence);
+        }
+        if spells.len() > 1 && worst.is_none() {
+            notes.add(format!("went to and fro before convergence: {}", windows(spells.len())));
+        }
+        let mut unsure = |why: String| {
+            notes.add(why);
+            if judgement.row.call == Call::Ok {
+                judgement.row.call = Call::Inconclusive;
+            }
+        };
+        let refused = doubtful.iter().filter(after).count();
+        if refused > 0 {
+            unsure(format!("refused in {} while nothing shows that the listener was alive", windows(refused)));
+        }
+        if let Some((lasted, _)) = cell.track.dark().filter(|(lasted, _)| *lasted > self.judge.rules.lookback())
+            && cell.counted != Counted::Unjudged
+        {
+            unsure(format!("could not be seen for {}", show(lasted)));
+        }
+    }
+
+    /// Whether a window was the network's doing as far as can be told: refusals alone may be a dead listener's, unless
+    /// it is shown to have lived through them.
+    fn proven(&self, flow: &Flow, spell: &Spell) -> bool {
+        let listener = (flow.destination, flow.family, flow.port);
+        spell.refused < spell.attempts
+            || self.judge.ends.lived_through(listener, spell.first_wrong, spell.last_wrong)
+    }
+
+    fn window(&self, spell: &Spell) -> Window {
+        let micros = |at: Moment| self.judge.who.micros(at);
+        Window {
+            call: spell.call,
+            right_before_us: spell.right_before.map(micros),
+            first_wrong_us: micros(spell.first_wrong),
+            last_wrong_us: micros(spell.last_wrong),
+            right_after_us: spell.right_after.map(micros),
+            attempts: spell.attempts,
+        }
+    }
+
+    fn why_unseen(&self, flow: &Flow, tally: &Tally) -> String {
+        let judge = self.judge;
+        let name = |id: EndpointId| judge.who.name(id);
+        for id in [flow.source, flow.destination] {
+            if let Some(lost) = judge.ends.lost(id) {
+                return format!("the agent of {} was lost: {}", name(id), lost.why);
+            }
+        }
+        let reason = match &tally.why {
+            None if tally.silent > 0 => None,
+            None => return "nothing was attempted in the final window".into(),
+            Some(Unseen::Gap) => Some("records are missing".to_owned()),
+            Some(Unseen::Blind(id, why)) => Some(format!("{} could not see: {why}", name(*id))),
+            Some(Unseen::Lost(id)) => Some(format!("the agent of {} was lost", name(*id))),
+            Some(Unseen::Untold(id)) => Some(format!("{} has not told of this time", name(*id))),
+            Some(Unseen::Failed(failure)) => Some(format!("{} could not try: {}", name(flow.source), words(failure))),
+        };
+        match (tally.silent, reason) {
+            (0, Some(reason)) => reason,
+            (silent, reason) => {
+                let quorum = judge.rules.quorum();
+                let because = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+                format!("only {silent} of the {quorum} silent attempts that a denial takes could be counted{because}")
+            }
+        }
+    }
+}
+
+impl Judgement {
+    /// Takes the graver of what the final window says and what happened besides. A cell that cannot be told to be
+    /// right at the end is still a leak if it leaked.
+    fn outweigh(&mut self, row: Row, passing: Passing) {
+        if gravity(row.call) > gravity(self.row.call) {
+            self.row = row;
+            self.passing = Some(passing);
+        }
+    }
+}
+
+/// The order in which calls outweigh each other.
+pub(super) fn gravity(call: Call) -> u8 {
+    match call {
+        Call::Ok | Call::Unsupported => 0,
+        Call::Unjudged => 1,
+        Call::Inconclusive => 2,
+        Call::Contradiction => 3,
+        Call::Outage => 4,
+        Call::WrongServer => 5,
+        Call::Leak => 6,
+    }
+}
+
+fn sight_of(wrong: Call) -> Sight {
+    match wrong {
+        Call::Leak => Sight::Allowed,
+        Call::Outage => Sight::Denied,
+        Call::WrongServer => Sight::SomeoneElse,
+        Call::Ok | Call::Contradiction | Call::Inconclusive | Call::Unjudged | Call::Unsupported => Sight::Unseen,
+    }
+}
+
+/// Whether what was seen is what is right; then a contradiction, not time, is what makes it a finding.
+fn as_meant(right: Option<Verdict>, sight: Sight) -> bool {
+    match (right, sight) {
+        (Some(Verdict::Allowed), Sight::Allowed) | (Some(Verdict::Denied), Sight::Denied) => true,
+        (Some(_) | None, _) => false,
+    }
+}
+
+fn wrong_form(observation: &Observation, deny: DenyForm) -> bool {
+    match deny {
+        DenyForm::Either => false,
+        DenyForm::Drop => matches!(observation, Observation::Refused { .. }),
+        DenyForm::Reject => matches!(observation, Observation::Silent { .. }),
+    }
+}
+
+/// What a person should know of a cell, in one line.
+#[derive(Debug, Default)]
+struct Notes(Vec<String>);
+
+impl Notes {
+    fn add(&mut self, note: impl Into<String>) {
+        self.0.push(note.into());
+    }
+
+    fn observed(&mut self, observation: &Observation, tally: &Tally, verdict: Option<Verdict>) {
+        match observation {
+            Observation::Refused { how: Refusal::Reset, .. } => {
+                self.add("reset after the handshake: something let it through");
+            }
+            Observation::Refused { how, after_us } if verdict == Some(Verdict::Denied) => self.add(format!(
+                "denied by rejection ({how} after {}): at the socket it looks like a closed port",
+                show(Duration::from_micros(*after_us))
+            )),
+            Observation::Delivered => self.add("one-way: attempts arrive, but their source hears nothing"),
+            Observation::Reached if tally.delivered > 0 => {
+                self.add(format!("{} attempts arrived without their source hearing of it", tally.delivered));
+            }
+            Observation::Translated { seen } => {
+                self.add(format!("the destination sees {seen} as the source: policies there match that address"));
+            }
+            Observation::HalfOpen => self.add("handshake done, but no proof of who answered"),
+            Observation::Reached
+            | Observation::Refused { .. }
+            | Observation::SomeoneElse { .. }
+            | Observation::Silent { .. }
+            | Observation::Unreachable { .. }
+            | Observation::Unsupported { .. }
+            | Observation::Mixed { .. }
+            | Observation::NotSeen { .. } => {}
+        }
+    }
+
+    fn text(self) -> Option<String> {
+        if self.0.is_empty() { None } else { Some(self.0.join("; ")) }
+    }
+}
+
+fn list(names: &[String]) -> String {
+    match names {
+        [one] => format!("{one} is"),
+        several => format!("{} are", several.join(" and ")),
+    }
+}
+
+fn windows(count: usize) -> String {
+    if count == 1 { "1 window".into() } else { format!("{count} windows") }
+}
+
+/// A duration as people read it.
+fn show(duration: Duration) -> String {
+    if duration < Duration::from_secs(1) {
+        format!("{:.1} ms", duration.as_secs_f64() * 1e3)
+    } else {
+        format!("{:.2} s", duration.as_secs_f64())
+    }
+}
+
+pub(super) fn words(failure: &Failure) -> String {
+    match failure {
+        Failure::Starved => "its agent got no processor time".into(),
+        Failure::Missed => "its turns came and went before it could".into(),
+        Failure::Exhausted { error } | Failure::Other { error } => error.clone(),
+    }
+}

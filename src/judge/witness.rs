@@ -1,0 +1,117 @@
+//! Witnesses: what proves that a denied cell could have been reached in the same window.
+//!
+//! Silence and refusals have many causes; policy is only one. A denial counts only if the destination's listener at
+//! that very port is shown to have been alive, and the source to have been able to send and hear, while the attempts
+//! were made.
+
+use std::collections::HashMap;
+
+use crate::model::endpoint::{EndpointId, Family};
+use crate::model::flow::{Flow, FlowId};
+use crate::model::observation::Witness;
+use crate::model::port::Port;
+
+use super::ends::Ends;
+use super::rules::{Proven, Rules, Who};
+use super::tally::Look;
+
+/// Everything in one window that can speak for somebody.
+#[derive(Debug, Default)]
+pub(super) struct Witnesses {
+    /// Two different sources that a listener answered, so that one is left when the other is the cell's own.
+    listeners: HashMap<(EndpointId, Family, Port), (EndpointId, Option<EndpointId>)>,
+    /// A flow that shows an endpoint's link carried something both ways, for each family.
+    links: HashMap<(EndpointId, Family), Flow>,
+}
+
+/// What the witnesses are asked with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Court<'a> {
+    pub(super) ends: &'a Ends,
+    pub(super) proven: &'a Proven,
+    pub(super) rules: &'a Rules,
+    pub(super) who: &'a Who,
+    pub(super) look: Look,
+}
+
+/// Whether one end of a cell is shown to have been able to take part.
+enum Proof {
+    /// Something went over its link; the flow.
+    Link(Flow),
+    /// Cut off both ways, as far as was seen; but reached in the baseline, alive and healthy.
+    CutOff,
+    Nothing,
+}
+
+impl Witnesses {
+    /// Takes a flow that was reached in the window: its destination's listener answered, and both links carried it.
+    pub(super) fn reached(&mut self, flow: &Flow) {
+        let listener = self.listeners.entry((flow.destination, flow.family, flow.port)).or_insert((flow.source, None));
+        if listener.0 != flow.source && listener.1.is_none() {
+            listener.1 = Some(flow.source);
+        }
+        for end in [flow.source, flow.destination] {
+            self.links.entry((end, flow.family)).or_insert(*flow);
+        }
+    }
+
+    /// The witness for a denied cell, the strongest there is.
+    pub(super) fn speak(&self, id: FlowId, flow: &Flow, court: Court<'_>) -> Option<Witness> {
+        let source = self.can_take_part(flow.source, id, flow, court);
+        if let Some(answered) = self.answered(flow) {
+            let answered = court.who.name(answered).to_owned();
+            return match source {
+                Proof::Link(by) => Some(Witness::Strong { answered, source: words(flow.source, &by, court.who) }),
+                Proof::CutOff => Some(Witness::Weak { cut_off: vec![court.who.name(flow.source).into()] }),
+                Proof::Nothing => None,
+            };
+        }
+        let Look { floor, until, .. } = court.look;
+        let listener = (flow.destination, flow.family, flow.port);
+        if !court.ends.answered_itself(listener, floor, until, court.rules.window) {
+            return None;
+        }
+        let destination = self.can_take_part(flow.destination, id, flow, court);
+        let name = |end| court.who.name(end).to_owned();
+        match (destination, source) {
+            (Proof::Link(to), Proof::Link(by)) => Some(Witness::Indirect {
+                link: words(flow.destination, &to, court.who),
+                source: words(flow.source, &by, court.who),
+            }),
+            (Proof::Link(_), Proof::CutOff) => Some(Witness::Weak { cut_off: vec![name(flow.source)] }),
+            (Proof::CutOff, Proof::Link(_)) => Some(Witness::Weak { cut_off: vec![name(flow.destination)] }),
+            (Proof::CutOff, Proof::CutOff) => {
+                Some(Witness::Weak { cut_off: vec![name(flow.source), name(flow.destination)] })
+            }
+            (Proof::Nothing, Proof::Link(_) | Proof::CutOff | Proof::Nothing)
+            | (Proof::Link(_) | Proof::CutOff, Proof::Nothing) => None,
+        }
+    }
+
+    /// Somebody else whom the cell's listener answered.
+    fn answered(&self, flow: &Flow) -> Option<EndpointId> {
+        let (one, other) = self.listeners.get(&(flow.destination, flow.family, flow.port))?;
+        if *one == flow.source { *other } else { Some(*one) }
+    }
+
+    fn can_take_part(&self, end: EndpointId, id: FlowId, flow: &Flow, court: Court<'_>) -> Proof {
+        if let Some(by) = self.links.get(&(end, flow.family)) {
+            return Proof::Link(*by);
+        }
+        let Look { floor, until, .. } = court.look;
+        let healthy = court.ends.lost(end).is_none()
+            && court.ends.complete(end) >= until
+            && court.ends.blind(end, floor, until).next().is_none();
+        let alive = court.ends.any_answered_itself(end, flow.family, floor, until, court.rules.window);
+        if healthy && alive && court.proven.has(id) { Proof::CutOff } else { Proof::Nothing }
+    }
+}
+
+/// What an endpoint did in a flow, as a sentence about it.
+fn words(end: EndpointId, flow: &Flow, who: &Who) -> String {
+    if end == flow.source {
+        format!("{} reached {}:{}", who.name(end), who.name(flow.destination), flow.port)
+    } else {
+        format!("{} answered {} at {}", who.name(end), who.name(flow.source), flow.port)
+    }
+}
