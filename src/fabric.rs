@@ -53,6 +53,12 @@ pub trait Realised: Send + Sync {
     fn enact(&mut self, changes: &[Change], after: &World)
     -> impl Future<Output = Result<Enacted, Self::Error>> + Send;
 
+    /// What happened of itself so far, deliberate faults for instance: when (on the harness's clock), to what, and what.
+    fn happenings(&self) -> Vec<(Moment, String, String)>;
+
+    /// For a person who wants to look inside: a line for each place and the command that leads there.
+    fn steps_inside(&self) -> impl Future<Output = Vec<String>> + Send;
+
     /// Removes everything, going on after errors, and returns them all. Dropping without it only reports what is left.
     fn tear_down(self) -> impl Future<Output = Vec<Self::Error>> + Send;
 }

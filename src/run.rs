@@ -8,6 +8,7 @@
 
 pub mod ask;
 mod assemble;
+mod draft;
 mod error;
 mod ground;
 mod lab;

@@ -13,20 +13,20 @@ use super::{Keep, Order, assemble};
 use crate::clock;
 use crate::fabric::{Fabric, Realised};
 use crate::judge::{Baseline, Judge, Proven, Rules, Who, window};
-use crate::model::document::{self, Convergence, Document};
+use crate::model::document::{Convergence, Document};
 use crate::model::endpoint::EndpointId;
-use crate::model::event::{Event, Listener};
+use crate::model::event::Listener;
 use crate::model::flow::{CellSet, Flow, FlowId};
 use crate::model::matrix::Matrix;
 use crate::model::moment::Moment;
 use crate::model::observation::Sighting;
 use crate::model::port::{Port, Protocol};
-use crate::model::verdict::{Intent, Meaning};
+use crate::model::verdict::Intent;
 use crate::oracle;
 use crate::probe::{Crew, Member, Pace, SweepPlan, Terms, pace};
 use crate::scenario::world::World;
 use crate::scenario::{Change, Scenario, Stage};
-use crate::watch;
+use crate::watch::{self, Ended, Post};
 
 /// What a fabric is known to need.
 #[derive(Debug, Clone, Copy)]
@@ -152,7 +152,8 @@ impl Voyage<'_> {
         let acknowledged = clock::now();
         let rules = Rules { converge_within: BASELINE_WITHIN, ..self.rules(sent, &cells, self.order.scenario.timing()) };
         let mut judge = Baseline::new(Arc::clone(&cells), rules, under.who.clone());
-        let ending = watch::baseline(&mut judge, &mut under.sightings, self.draft.tell(), self.stop.wait()).await;
+        let post = Post { sightings: &mut under.sightings, clock: clock::now, listener: self.draft.tell() };
+        let ended = watch::prove(&mut judge, post, self.stop.wait()).await;
         self.draft.end();
         under.proven = judge.proven();
         let nobody = Matrix::build(Arc::clone(&cells), |_, _| Intent::Unstated);
@@ -162,7 +163,7 @@ impl Voyage<'_> {
             changes: Vec::new(),
             sent,
             acknowledged,
-            convergence: ending,
+            convergence: convergence(ended, clock::now().since(sent), clock::now().since(sent)),
             judgements: judge.verdicts(),
             intent: &nobody,
             predictions: &open,
@@ -210,16 +211,20 @@ impl Voyage<'_> {
         let rules = self.rules(enacted.sent, &stage.cells, stage.timing);
         let (cells, proven) = (Arc::clone(&stage.cells), under.proven.clone());
         let mut judge = Judge::new(cells, stage.intent.clone(), meaning, rules, under.who.clone(), proven);
-        let convergence =
-            watch::converge(&mut judge, &mut under.sightings, self.draft.tell(), self.stop.wait()).await;
+        let post = Post { sightings: &mut under.sightings, clock: clock::now, listener: self.draft.tell() };
+        let ended = watch::converge(&mut judge, post, self.stop.wait()).await;
+        let now = clock::now();
+        let took = now.since(enacted.sent);
+        let (after, proven) =
+            judge.standing(now).converged.map_or((took, took), |c| (c.after, c.at.since(enacted.sent)));
         self.draft.end();
         let judged = assemble::Judged {
             name: &stage.name,
             changes: stage.changes.iter().map(|change| assemble::in_words(change, scenario)).collect(),
             sent: enacted.sent,
             acknowledged: enacted.acknowledged,
-            convergence,
-            judgements: judge.verdicts(clock::now()),
+            convergence: convergence(ended, after, proven),
+            judgements: judge.verdicts(now),
             intent: &stage.intent,
             predictions: &predictions,
             who: &under.who,
@@ -262,6 +267,17 @@ impl Voyage<'_> {
         };
         self.draft.document.settings = assemble::settings(&rules);
         rules
+    }
+}
+
+/// How convergence went. Where everybody who could tell anything is lost, waiting longer would have shown no more.
+fn convergence(ended: Ended, after: Duration, proven: Duration) -> Convergence {
+    match ended {
+        Ended::Reached => {
+            Convergence::Converged { after_us: assemble::micros(after), proven_us: assemble::micros(proven) }
+        }
+        Ended::TimedOut | Ended::Deserted => Convergence::TimedOut { after_us: assemble::micros(after) },
+        Ended::Stopped => Convergence::Interrupted,
     }
 }
 

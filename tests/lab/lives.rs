@@ -60,7 +60,7 @@ fn agents_of(pid: u32) -> Vec<(u32, PathBuf)> {
 
 /// The folder of a world, as its agents' processes tell.
 async fn folder_of(raised: &Raised) -> Result<PathBuf, Failed> {
-    let (name, _) = raised.steps_inside().await?.swap_remove(0);
+    let (name, _) = raised.commands_inside().await?.swap_remove(0);
     let mine = raised.placements().len();
     // Other trials run in this process too: a world is told by the number of its agents and by an open socket.
     let mut folders: Vec<PathBuf> = agents_of(std::process::id()).into_iter().map(|(_, folder)| folder).collect();

@@ -62,7 +62,7 @@ async fn holds(
     raised.enact(&[], &made.world).await.map_err(text)?;
     let seen = matrix(&raised, made).await;
     if let Ok(pause) = std::env::var("LEAKPROOF_PAUSE") {
-        eprintln!("{:#?}", raised.steps_inside().await?);
+        eprintln!("{:#?}", raised.commands_inside().await?);
         std::thread::sleep(std::time::Duration::from_secs(pause.parse()?));
     }
     tear_down(raised).await?;

@@ -111,7 +111,7 @@ impl Raised {
     ///
     /// # Errors
     /// Where the lab's thread has ended.
-    pub async fn steps_inside(&self) -> Result<Vec<(String, String)>, LabError> {
+    pub async fn commands_inside(&self) -> Result<Vec<(String, String)>, LabError> {
         let pid = std::process::id();
         let user = match self.way {
             Way::UserNamespace => format!("--user=/proc/{pid}/ns/user --preserve-credentials "),
@@ -247,6 +247,21 @@ impl Realised for Raised {
         }
         self.placements = self.keeper.ask(|site| Ok(site.placements())).await?;
         Ok(enacted)
+    }
+
+    fn happenings(&self) -> Vec<(Moment, String, String)> {
+        self.faults_done().into_iter().map(|done| (done.at, "lab".to_owned(), done.what)).collect()
+    }
+
+    async fn steps_inside(&self) -> Vec<String> {
+        let steps = match self.commands_inside().await {
+            Ok(steps) => steps,
+            Err(error) => return vec![error.to_string()],
+        };
+        let width = steps.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+        let mut lines = vec!["The lab is kept until Ctrl-C. To step inside, from another terminal:".to_owned()];
+        lines.extend(steps.iter().map(|(name, command)| format!("  {name:width$}  {command}")));
+        lines
     }
 
     async fn tear_down(mut self) -> Vec<LabError> {
