@@ -225,7 +225,10 @@ impl Judge {
                     self.recount();
                 }
             }
-            Sighting::Complete { endpoint, until } => self.ends.told(*endpoint, *until),
+            Sighting::Complete { endpoint, until, arrived } => {
+                // Outcomes of what was launched up to `until` came at the latest a deadline after that.
+                self.ends.told(*endpoint, until.plus(self.rules.deadline).min(*arrived));
+            }
             Sighting::Lost { endpoint, since, why } => {
                 self.ends.lose(*endpoint, *since, why.clone());
                 for place in 0..self.cells.len() {

@@ -21,6 +21,8 @@ pub mod wire;
 pub mod agent;
 
 #[cfg(feature = "harness")]
+pub mod cli;
+#[cfg(feature = "harness")]
 pub mod exit;
 #[cfg(feature = "harness")]
 pub mod fabric;
@@ -34,6 +36,8 @@ pub mod policy;
 pub mod probe;
 #[cfg(feature = "harness")]
 pub mod report;
+#[cfg(feature = "harness")]
+pub mod run;
 #[cfg(feature = "harness")]
 pub mod scenario;
 #[cfg(feature = "harness")]

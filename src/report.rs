@@ -13,6 +13,7 @@
 
 pub mod diff;
 pub mod duration;
+pub mod explanation;
 pub mod file;
 pub mod grid;
 pub mod groups;

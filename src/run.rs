@@ -6,7 +6,7 @@
 //!
 //! Verdicts are shown before tear-down, so that a tear-down that hangs or fails costs nobody a verdict.
 
-pub mod ask;
+mod ask;
 mod assemble;
 mod draft;
 mod error;
@@ -17,6 +17,7 @@ mod stop;
 
 use std::time::Duration;
 
+pub use ask::{explain, predict};
 pub use error::{Refusal, chain};
 pub use ground::{Ground, Need};
 pub use lab::{fault_help, in_lab};
@@ -46,21 +47,6 @@ pub struct Order<'a> {
     pub keep: Keep,
     /// Deliberate faults of the lab, as written.
     pub faults: &'a [String],
-}
-
-/// What to keep after the verdicts.
-    pub keep: Keep,
-    /// Deliberate faults of the lab, as written.
-    pub faults: &'a [String],
-}
-
-/// How long a run may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Patience {
-    /// As long as it takes.
-    Unlimited,
-    /// So long, tear-down included.
-    Limited(Duration),
 }
 
 /// What to keep after the verdicts.

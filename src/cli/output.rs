@@ -5,6 +5,11 @@ use std::io::{self, IsTerminal, Write};
 
 use clap::{Args, ValueEnum};
 
+use crate::report::paint::Colour;
+use crate::report::terminal::{Style, Verbosity};
+use crate::report::text::Charset;
+use crate::scenario::diagnostic;
+
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
 pub struct Look {
@@ -34,8 +39,38 @@ pub enum When {
 }
 
 impl Look {
-    /// Whether what goes to `stream` is coloured.
-    pub fn coloured(&self, stream: &impl IsTerminal) -> bool {
+    /// How reports on stdout look.
+    pub fn style(&self) -> Style {
+        Style {
+            colour: self.colour_of(&io::stdout()),
+            width: self.width(),
+            charset: self.charset(),
+            verbosity: if self.quiet {
+                Verbosity::Quiet
+            } else if self.verbose {
+                Verbosity::Verbose
+            } else {
+                Verbosity::Normal
+            },
+        }
+    }
+
+    /// Which characters may be used.
+    pub fn charset(&self) -> Charset {
+        if self.ascii { Charset::Ascii } else { Charset::Unicode }
+    }
+
+    /// Colour for what goes to a stream.
+    pub fn colour_of(&self, stream: &impl IsTerminal) -> Colour {
+        if self.coloured(stream) { Colour::On } else { Colour::Off }
+    }
+
+    /// Colour of diagnostics, which go to stderr.
+    pub fn colour_of_talk(&self) -> diagnostic::Colour {
+        if self.coloured(&io::stderr()) { diagnostic::Colour::Always } else { diagnostic::Colour::Never }
+    }
+
+    fn coloured(&self, stream: &impl IsTerminal) -> bool {
         let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         match self.colour {
             When::Always => true,
@@ -45,9 +80,9 @@ impl Look {
     }
 
     /// Columns there are: those of the terminal, else 80.
-    pub fn width(&self) -> u16 {
-        let asked = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok());
-        asked.or_else(|| terminal_size::terminal_size().map(|(width, _)| width.0)).unwrap_or(80).max(40)
+    fn width(&self) -> usize {
+        let asked = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+        asked.or_else(|| terminal_size::terminal_size().map(|(width, _)| usize::from(width.0))).unwrap_or(80)
     }
 }
 

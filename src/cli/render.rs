@@ -1,1 +1,97 @@
-//! (being written)
+//! `leakproof report` and `leakproof diff`: what can be told from the JSON of earlier runs.
+
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use super::output::{self, Look};
+use crate::exit;
+use crate::model::document::Document;
+use crate::report;
+use crate::run::chain;
+
+/// Arguments of `report`.
+#[derive(Debug, Clone, Args)]
+pub struct ReportArguments {
+    /// The JSON of a run
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// In which form, to stdout
+    #[arg(long, value_enum, default_value = "terminal")]
+    pub form: Form,
+}
+
+/// The forms of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// As `run` shows it
+    Terminal,
+    /// JUnit XML
+    Junit,
+    /// Markdown for a job summary
+    Markdown,
+    /// One self-contained page
+    Html,
+    /// The JSON itself, checked and laid out anew
+    Json,
+}
+
+/// Arguments of `diff`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Exit code 0 where nothing that matters differs, 5 where it does.")]
+pub struct DiffArguments {
+    /// The JSON of the earlier run
+    #[arg(value_name = "A")]
+    pub before: PathBuf,
+    /// The JSON of the later run
+    #[arg(value_name = "B")]
+    pub after: PathBuf,
+}
+
+/// Renders a report. Gives the exit code: 0, whatever the run's was.
+///
+/// # Errors
+/// Where output cannot be written.
+pub fn report(arguments: &ReportArguments, look: &Look) -> io::Result<u8> {
+    let document = match read(&arguments.file) {
+        Ok(document) => document,
+        Err(code) => return Ok(code),
+    };
+    output::print(|w| match arguments.form {
+        Form::Terminal => report::terminal::render(&document, look.style(), w),
+        Form::Junit => report::junit::render(&document, w),
+        Form::Markdown => report::markdown::render(&document, w),
+        Form::Html => report::html::render(&document, w),
+        Form::Json => report::json::write(&document, w),
+    })?;
+    Ok(0)
+}
+
+/// Compares two runs.
+///
+/// # Errors
+/// Where output cannot be written.
+pub fn diff(arguments: &DiffArguments, look: &Look) -> io::Result<u8> {
+    let (before, after) = match (read(&arguments.before), read(&arguments.after)) {
+        (Ok(before), Ok(after)) => (before, after),
+        (Err(code), _) | (_, Err(code)) => return Ok(code),
+    };
+    let mut different = false;
+    output::print(|w| {
+        different = report::diff::render(&before, &after, look.style(), w)?;
+        Ok(())
+    })?;
+    Ok(if different { exit::Exit::Contradiction.code() } else { 0 })
+}
+
+/// Reads a document, or says why not and gives the exit code.
+fn read(path: &Path) -> Result<Document, u8> {
+    let complain = |text: String| {
+        output::complain(&format!("`{}`: {text}", path.display()));
+        exit::USAGE
+    };
+    let file = File::open(path).map_err(|error| complain(error.to_string()))?;
+    report::json::read(&mut BufReader::new(file)).map_err(|error| complain(chain(&error)))
+}

@@ -52,16 +52,20 @@ impl Judge {
         Matrix::build(self.set.clone(), |id, flow| match places.next() {
             Some((cell, tally)) => sentence.pass(id, flow, cell, tally),
             // As many cells as the set has were made from it.
-            None => sentence.pass(id, flow, &Cell::new(Pair { source: flow.source, destination: flow.destination }, None), &Tally::default()),
+            None => sentence.pass(
+                id,
+                flow,
+                &Cell::new(Pair { source: flow.source, destination: flow.destination }, None),
+                &Tally::default(),
+            ),
         })
     }
 
     /// The final window: the last for which everybody who still tells anything has told all.
     fn final_look(&self, now: Moment) -> Look {
         let patience = self.rules.lookback().saturating_add(self.rules.deadline);
-        let current = |id: &&EndpointId| {
-            self.ends.lost(**id).is_none() && self.ends.complete(**id).plus(patience) >= now
-        };
+        let current =
+            |id: &&EndpointId| self.ends.lost(**id).is_none() && self.ends.complete(**id).plus(patience) >= now;
         let told = self.taking_part.iter().filter(current).map(|id| self.ends.complete(*id)).min();
         let until = told.unwrap_or(now).minus(self.rules.deadline);
         let from = until.minus(self.rules.window).max(self.rules.sent);
@@ -168,7 +172,8 @@ impl Sentence<'_> {
         let row_of = |spell: &Spell| call(intent, meaning, sight_of(spell.call));
         match self.ending {
             Ending::Interrupted => {
-                let blamed_on_time = matches!(judgement.row.call, Call::Leak | Call::Outage) && !as_meant(cell.right, sight);
+                let blamed_on_time =
+                    matches!(judgement.row.call, Call::Leak | Call::Outage) && !as_meant(cell.right, sight);
                 if blamed_on_time {
                     judgement.row = Row { call: Call::Inconclusive, blame: None, ..judgement.row };
                     notes.add("the run ended before this had to be right");
@@ -233,8 +238,7 @@ impl Sentence<'_> {
     /// it is shown to have lived through them.
     fn proven(&self, flow: &Flow, spell: &Spell) -> bool {
         let listener = (flow.destination, flow.family, flow.port);
-        spell.refused < spell.attempts
-            || self.judge.ends.lived_through(listener, spell.first_wrong, spell.last_wrong)
+        spell.refused < spell.attempts || self.judge.ends.lived_through(listener, spell.first_wrong, spell.last_wrong)
     }
 
     fn window(&self, spell: &Spell) -> Window {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::num::NonZeroU16;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +40,31 @@ pub struct Port {
 impl fmt::Display for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.number, self.protocol)
+    }
+}
+
+/// Why a text is no port.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is no port: write number and protocol, such as `5432/tcp`, with tcp, udp or sctp")]
+pub struct PortSyntax {
+    /// The text.
+    pub text: String,
+}
+
+impl FromStr for Port {
+    type Err = PortSyntax;
+
+    fn from_str(text: &str) -> Result<Self, PortSyntax> {
+        let wrong = || PortSyntax { text: text.to_owned() };
+        let (number, protocol) = text.split_once('/').ok_or_else(wrong)?;
+        let number = number.parse().map_err(|_| wrong())?;
+        let protocol = match protocol {
+            "tcp" => Protocol::Tcp,
+            "udp" => Protocol::Udp,
+            "sctp" => Protocol::Sctp,
+            _ => return Err(wrong()),
+        };
+        Ok(Self { number, protocol })
     }
 }
 

@@ -1,1 +1,53 @@
-//! (being written)
+//! Questions that need no network: what a scenario's policies mean, and why.
+
+use super::error::Refusal;
+use crate::model::explanation::Explanation;
+use crate::model::flow::Flow;
+use crate::model::port::Port;
+use crate::model::prediction::Predictions;
+use crate::oracle;
+use crate::scenario::{Scenario, Stage};
+
+/// What the policies of one stage mean, for every cell.
+pub fn predict(stage: &Stage) -> Predictions {
+    oracle::predict(&stage.world, &stage.cells)
+}
+
+/// The story of every flow from `from` to `to` in one stage, at `port` if one is given. The port need not be one that
+/// is probed: any may be asked about.
+///
+/// # Errors
+/// Names what there is where a name leads nowhere.
+pub fn explain(
+    scenario: &Scenario,
+    stage: &Stage,
+    from: &str,
+    to: &str,
+    port: Option<Port>,
+) -> Result<Vec<Explanation>, Refusal> {
+    let find = |name: &str| {
+        scenario.find(name).ok_or_else(|| Refusal::NoEndpoint {
+            scenario: scenario.name().to_owned(),
+            name: name.to_owned(),
+            known: scenario.endpoints().iter().map(|e| format!("`{}`", e.name)).collect::<Vec<_>>().join(", "),
+        })
+    };
+    let (source, destination) = (find(from)?, find(to)?);
+    let mut flows: Vec<Flow> = scenario
+        .families()
+        .iter()
+        .flat_map(|family| {
+            let asked = port.map(|port| Flow { source, destination, family: *family, port });
+            let cells = stage.cells.iter().map(|(_, flow)| *flow);
+            let between = cells
+                .filter(move |flow| flow.source == source && flow.destination == destination && flow.family == *family);
+            if port.is_some() { asked.into_iter().collect() } else { between.collect::<Vec<Flow>>() }
+        })
+        .collect();
+    flows.sort_unstable();
+    if flows.is_empty() || source == destination {
+        return Err(Refusal::NoCell { scenario: scenario.name().to_owned(), from: from.to_owned(), to: to.to_owned() });
+    }
+    let name_of = |id| scenario.name_of(id).to_owned();
+    Ok(flows.iter().map(|flow| oracle::explain(&stage.world, flow, name_of)).collect())
+}

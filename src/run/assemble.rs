@@ -1,8 +1,10 @@
 //! The document of a run, put together from what the rooms give.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use super::Order;
+use super::pipeline::{ATTEMPTS, Temper};
 use crate::exit::Exit;
 use crate::fabric::Placement;
 use crate::judge::{self, Judgement, Rules, Who};
@@ -13,7 +15,7 @@ use crate::model::flow::{Flow, FlowId};
 use crate::model::labels::Labels;
 use crate::model::matrix::Matrix;
 use crate::model::moment::Moment;
-use crate::model::prediction::{Predictions, Reason};
+use crate::model::prediction::{Predictions, Reason, ReasonId};
 use crate::model::verdict::{Intent, Meaning};
 use crate::scenario::world::World;
 use crate::scenario::{Change, Scenario};
@@ -76,6 +78,8 @@ pub(super) struct Judged<'a> {
 pub(super) fn stage(judged: Judged<'_>, began: Moment) -> Stage {
     let Judged { judgements, predictions, who, intent, .. } = &judged;
     let meaning = predictions.matrix().map(|_, _, prediction| prediction.meaning);
+    // Reasons are numbered anew: the document holds those that its cells name, in the order they are first named.
+    let mut reasons = Numbering::default();
     let cells = judgements
         .iter()
         .map(|(id, flow, judgement)| {
@@ -84,8 +88,8 @@ pub(super) fn stage(judged: Judged<'_>, began: Moment) -> Stage {
                 flow: who.named(flow),
                 intent: intent.get(id).copied().unwrap_or(Intent::Unstated),
                 meaning: prediction.map_or(Meaning::Unknown, |prediction| prediction.meaning),
-                egress: prediction.map_or(0, |prediction| prediction.egress.0),
-                ingress: prediction.map_or(0, |prediction| prediction.ingress.0),
+                egress: reasons.number(prediction.map(|prediction| prediction.egress)),
+                ingress: reasons.number(prediction.map(|prediction| prediction.ingress)),
                 reality: judgement.observation.clone(),
                 verdict: judgement.verdict,
                 call: judgement.row.call,
@@ -100,11 +104,8 @@ pub(super) fn stage(judged: Judged<'_>, began: Moment) -> Stage {
         })
         .collect();
     let because = |id: FlowId, _: &Flow| because(predictions, id);
-    let findings = if judged.name == BASELINE {
-        Vec::new()
-    } else {
-        judge::findings(judgements, intent, &meaning, who, because)
-    };
+    let findings =
+        if judged.name == BASELINE { Vec::new() } else { judge::findings(judgements, intent, &meaning, who, because) };
     Stage {
         name: judged.name.to_owned(),
         changes: judged.changes.clone(),
@@ -114,7 +115,28 @@ pub(super) fn stage(judged: Judged<'_>, began: Moment) -> Stage {
         cells,
         findings,
         counts: judge::counts(judgements, intent),
-        reasons: predictions.reasons().to_vec(),
+        reasons: reasons.resolve(predictions),
+    }
+}
+
+/// Numbers for reasons, from 0, as a document names them.
+#[derive(Default)]
+struct Numbering {
+    numbers: HashMap<Option<ReasonId>, u32>,
+    order: Vec<Option<ReasonId>>,
+}
+
+impl Numbering {
+    fn number(&mut self, reason: Option<ReasonId>) -> u32 {
+        *self.numbers.entry(reason).or_insert_with(|| {
+            self.order.push(reason);
+            self.order.len() as u32 - 1
+        })
+    }
+
+    fn resolve(self, predictions: &Predictions) -> Vec<Reason> {
+        let unknown = || Reason::Unknown { by: Vec::new() };
+        self.order.into_iter().map(|id| id.and_then(|id| predictions.reason(id)).unwrap_or_else(unknown)).collect()
     }
 }
 
@@ -124,9 +146,9 @@ fn because(predictions: &Predictions, id: FlowId) -> String {
     let side = |name: &str, id| match predictions.reason(id) {
         Some(Reason::NoPod) | None => String::new(),
         Some(Reason::NotIsolated) => format!("no policy isolates the {name}"),
-        Some(Reason::Allowed { by }) => format!("at the {name}, {} allows it", list(by)),
-        Some(Reason::Isolated { by }) => format!("at the {name}, {} selects it and no rule matches", list(by)),
-        Some(Reason::Unknown { by }) => format!("at the {name}, {} may touch it and is not understood", list(by)),
+        Some(Reason::Allowed { by }) => format!("at the {name}, {} allows it", list(&by)),
+        Some(Reason::Isolated { by }) => format!("at the {name}, {} selects it and no rule matches", list(&by)),
+        Some(Reason::Unknown { by }) => format!("at the {name}, {} may touch it and is not understood", list(&by)),
     };
     let sides = [side("source", prediction.egress), side("destination", prediction.ingress)];
     sides.into_iter().filter(|side| !side.is_empty()).collect::<Vec<_>>().join("; ")
@@ -146,6 +168,20 @@ pub(super) fn settings(rules: &Rules) -> Settings {
         max_enforce_us: rules.max_enforce.map(micros),
         deny: rules.deny,
         strictness: rules.strictness,
+    }
+}
+
+/// The settings a run begins with: what is known of them before any stage.
+pub(super) fn settings_before(order: &Order<'_>, temper: Temper) -> Settings {
+    let timing = order.scenario.timing();
+    Settings {
+        deadline_us: micros(order.deadline.or(timing.deadline).unwrap_or(temper.deadline)),
+        attempts: order.attempts.or(timing.attempts).unwrap_or(ATTEMPTS),
+        interval_us: 0,
+        converge_within_us: micros(order.converge_within.unwrap_or(timing.converge_within)),
+        max_enforce_us: timing.max_enforce.map(micros),
+        deny: order.scenario.deny(),
+        strictness: order.strictness,
     }
 }
 

@@ -39,8 +39,8 @@ pub enum Refusal {
         /// All there are.
         known: String,
     },
-    /// Two endpoints between which no cell lies, or not at that port.
-    #[error("`{scenario}` has no cell from `{from}` to `{to}`{port}; there are {known}")]
+    /// Two endpoints between which no cell lies.
+    #[error("`{scenario}` has no cell from `{from}` to `{to}` in this stage; give a port to ask about any")]
     NoCell {
         /// The scenario's name.
         scenario: String,
@@ -48,9 +48,15 @@ pub enum Refusal {
         from: String,
         /// The destination.
         to: String,
-        /// ` at 80/tcp`, or nothing.
-        port: String,
-        /// Cells between the two, or a word that there are none.
+    },
+    /// A stage that is not there.
+    #[error("`{scenario}` has no stage `{stage}`; it has {known}")]
+    NoStage {
+        /// The scenario's name.
+        scenario: String,
+        /// As given.
+        stage: String,
+        /// All there are.
         known: String,
     },
 }
@@ -59,7 +65,7 @@ impl Refusal {
     /// The exit code.
     pub fn exit(&self) -> u8 {
         match self {
-            Self::Fault { .. } | Self::NoEndpoint { .. } | Self::NoCell { .. } => exit::USAGE,
+            Self::Fault { .. } | Self::NoEndpoint { .. } | Self::NoCell { .. } | Self::NoStage { .. } => exit::USAGE,
             Self::Ground(_) | Self::World { .. } => Exit::NoWorld.code(),
             Self::NotPrepared => Exit::Bug.code(),
         }

@@ -2,21 +2,18 @@
 
 use std::time::Duration;
 
+use super::Order;
 use super::error::Refusal;
 use super::ground::Ground;
 use super::pipeline::{self, Temper};
 use super::stop::Stop;
-use super::Order;
 use crate::fabric::lab::{Fault, Lab};
 use crate::model::document::Document;
 use crate::model::event::Listener;
 
 /// Everything is on one machine: a reply takes microseconds, an agent milliseconds.
-const TEMPER: Temper = Temper {
-    deadline: Duration::from_millis(300),
-    patience: Duration::from_secs(15),
-    grace: Duration::from_secs(2),
-};
+const TEMPER: Temper =
+    Temper { deadline: Duration::from_millis(300), patience: Duration::from_secs(15), grace: Duration::from_secs(2) };
 
 /// Runs a scenario in the lab. `show` is given the document once the verdicts are there, before tear-down; `say` what a
 /// person is to read meanwhile.

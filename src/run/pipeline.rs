@@ -40,7 +40,7 @@ pub(super) struct Temper {
 }
 
 /// So many silent attempts make a denial, where nobody says otherwise.
-const ATTEMPTS: u32 = 4;
+pub(super) const ATTEMPTS: u32 = 4;
 /// The last cell of the baseline has to be reached within this.
 const BASELINE_WITHIN: Duration = Duration::from_secs(10);
 
@@ -58,10 +58,8 @@ pub(super) async fn run<F: Fabric>(
     let stop = stop.within(order.timeout.map(margin));
     draft.begin("world", None);
     let world = fabric.realise(order.scenario, draft.run(), tell).await;
-    let mut world = world.map_err(|source| Refusal::World {
-        scenario: order.scenario.name().to_owned(),
-        source: Box::new(source),
-    })?;
+    let mut world = world
+        .map_err(|source| Refusal::World { scenario: order.scenario.name().to_owned(), source: Box::new(source) })?;
     draft.end();
     draft.document.fabric = world.info();
     draft.document.endpoints = assemble::endpoints(order.scenario, world.placements());
@@ -150,7 +148,8 @@ impl Voyage<'_> {
         let sent = clock::now();
         self.plan(&cells, under).await?;
         let acknowledged = clock::now();
-        let rules = Rules { converge_within: BASELINE_WITHIN, ..self.rules(sent, &cells, self.order.scenario.timing()) };
+        let rules =
+            Rules { converge_within: BASELINE_WITHIN, ..self.rules(sent, &cells, self.order.scenario.timing()) };
         let mut judge = Baseline::new(Arc::clone(&cells), rules, under.who.clone());
         let post = Post { sightings: &mut under.sightings, clock: clock::now, listener: self.draft.tell() };
         let ended = watch::prove(&mut judge, post, self.stop.wait()).await;
@@ -177,7 +176,9 @@ impl Voyage<'_> {
             return Err(interrupted());
         }
         if !cells.is_empty() && broken.len() == cells.len() {
-            return Err("not one flow worked before any policy was there: the wiring is broken, nothing was judged".into());
+            return Err(
+                "not one flow worked before any policy was there: the wiring is broken, nothing was judged".into()
+            );
         }
         Ok(())
     }
@@ -294,11 +295,7 @@ fn settle<R: Realised>(world: &mut World, realised: &R) {
 
 /// The agents of these endpoints. An agent listens on every port that any cell of any stage asks for, served or not:
 /// at a port where nobody listens a denial could not be told from a refusal.
-fn members<R: Realised>(
-    scenario: &Scenario,
-    endpoints: impl Iterator<Item = EndpointId>,
-    realised: &R,
-) -> Vec<Member> {
+fn members<R: Realised>(scenario: &Scenario, endpoints: impl Iterator<Item = EndpointId>, realised: &R) -> Vec<Member> {
     let mut ports: BTreeMap<EndpointId, BTreeSet<Port>> = BTreeMap::new();
     for (_, flow) in scenario.flows().iter() {
         if flow.port.protocol != Protocol::Sctp {
