@@ -5,10 +5,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use serde::Serialize;
 
 use super::text::Text;
+
+/// Lines longer than this, in bytes, are shown in part.
+const LONG: usize = 400;
 
 /// One error or warning about a file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -113,6 +116,12 @@ pub struct Label {
     pub(in crate::scenario) source: Arc<Text>,
 }
 
+impl Label {
+    fn is_in_long_line(&self) -> bool {
+        self.source.line_end(self.end) - self.source.line_start(self.start).0 > LONG
+    }
+}
+
 /// Whether to render with colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Colour {
@@ -140,7 +149,13 @@ impl Diagnostic {
         for file in files {
             let here: Vec<(usize, &Label)> =
                 self.labels.iter().enumerate().filter(|(_, label)| Arc::ptr_eq(&label.source, file)).collect();
-            group = group.element(snippet(file, &here));
+            group = match here.first() {
+                Some((_, first)) if first.is_in_long_line() => {
+                    let origin = Origin::path(file.name()).line(first.line).char_column(first.column);
+                    group.element(origin).element(excerpt(file, first))
+                }
+                _ => group.element(snippet(file, &here)),
+            };
         }
         for help in &self.help {
             group = group.element(Level::HELP.message(help.as_str()));
@@ -149,7 +164,13 @@ impl Diagnostic {
             Colour::Never => Renderer::plain(),
             Colour::Always => Renderer::styled(),
         };
-        renderer.render(&[group])
+        let rendered = renderer.render(&[group]);
+        if !self.labels.iter().any(Label::is_in_long_line) {
+            return rendered;
+        }
+        // An excerpt has its place in a line of its own above it, and is taken by the renderer for another file's.
+        let nameless = |line: &&str| anstream::adapter::strip_str(line).to_string().trim() != ":::";
+        rendered.lines().filter(nameless).collect::<Vec<_>>().join("\n")
     }
 
     /// The diagnostic in one line: `file:line:column: message; help`.
@@ -179,6 +200,16 @@ fn snippet<'a>(file: &'a Arc<Text>, labels: &[(usize, &'a Label)]) -> Snippet<'a
         if label.text.is_empty() { annotation } else { annotation.label(label.text.as_str()) }
     });
     Snippet::source(&file.content()[from..to]).line_start(line).path(file.name()).annotations(annotations)
+}
+
+/// A stretch of a line that is too long to show: the renderer's work grows with it.
+fn excerpt<'a>(file: &'a Arc<Text>, label: &'a Label) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
+    let (line, number) = file.line_start(label.start);
+    let from = file.snap(label.start.saturating_sub(40).max(line));
+    let to = file.snap((label.start + 80).min(file.line_end(label.start)));
+    let annotation = AnnotationKind::Primary.span(label.start - from..label.end.min(to) - from);
+    let annotation = if label.text.is_empty() { annotation } else { annotation.label(label.text.as_str()) };
+    Snippet::source(&file.content()[from..to]).line_start(number).annotation(annotation)
 }
 
 /// A file that was not taken: every error of it, with the warnings it had.

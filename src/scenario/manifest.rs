@@ -198,3 +198,175 @@ fn texts(node: &Node, what: &str, log: &mut Log) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::port::Protocol;
+    use crate::model::prediction::Direction;
+    use crate::policy::Clause;
+    use crate::policy::network_policy::{IpBlock, Peer, PortClause, PortMatch, Rule};
+    use crate::policy::selector::{LabelSelector, Operator, Requirement};
+
+    fn selector(pairs: &[(&str, &str)]) -> LabelSelector {
+        let match_labels = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        LabelSelector { match_labels, ..LabelSelector::default() }
+    }
+
+    fn spec(spec: serde_json::Value) -> std::sync::Arc<crate::policy::network_policy::NetworkPolicy> {
+        let manifest = json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": { "name": "x" }, "spec": spec,
+        });
+        match policy_from_json(&manifest, "NetworkPolicy x")
+            .map_err(|e| e.render(super::super::diagnostic::Colour::Never))
+        {
+            Ok((Policy::Network(policy), _)) => policy,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn absent_null_and_empty_lists_stay_apart_as_the_api_server_has_them() {
+        let rows = [
+            (json!({}), Clause::Absent, "left out"),
+            (json!({ "ingress": null }), Clause::Absent, "null is as good as left out"),
+            (json!({ "ingress": [] }), Clause::Given(vec![]), "empty"),
+            (
+                json!({ "ingress": [ {} ] }),
+                Clause::Given(vec![Rule { peers: Clause::Absent, ports: Clause::Absent }]),
+                "a rule for everything",
+            ),
+            (
+                json!({ "ingress": [ { "from": [], "ports": [] } ] }),
+                Clause::Given(vec![Rule { peers: Clause::Given(vec![]), ports: Clause::Given(vec![]) }]),
+                "a rule with empty lists",
+            ),
+        ];
+        for (given, ingress, why) in rows {
+            assert_eq!(spec(given).ingress, ingress, "{why}");
+        }
+        assert_eq!(spec(json!({ "policyTypes": [] })).policy_types, Clause::Given(vec![]));
+        assert_eq!(spec(json!({})).policy_types, Clause::Absent);
+        assert_eq!(spec(json!({})).namespace, "default", "a manifest without a namespace is put into `default`");
+    }
+
+    #[test]
+    fn every_form_of_peer_and_port_is_read() {
+        let policy = spec(json!({
+            "podSelector": { "matchLabels": { "role": "db" }, "matchExpressions": [
+                { "key": "a", "operator": "In", "values": [ "x", "y" ] },
+                { "key": "b", "operator": "NotIn", "values": [ "" ] },
+                { "key": "c", "operator": "Exists" },
+                { "key": "d", "operator": "DoesNotExist", "values": [] },
+            ] },
+            "policyTypes": [ "Egress", "Ingress" ],
+            "egress": [ {
+                "to": [
+                    { "podSelector": {} },
+                    { "namespaceSelector": {} },
+                    { "podSelector": { "matchLabels": { "r": "1" } }, "namespaceSelector": { "matchLabels": { "n": "2" } } },
+                    { "ipBlock": { "cidr": "10.1.2.3/8", "except": [ "10.1.0.0/16" ] } },
+                    { "ipBlock": { "cidr": "fd00::/8" }, "podSelector": null },
+                ],
+                "ports": [
+                    {},
+                    { "port": 80 },
+                    { "protocol": "UDP", "port": "dns" },
+                    { "protocol": "SCTP", "port": 1000, "endPort": 1000 },
+                ],
+            } ],
+        }));
+        let words = |all: &[&str]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let expected = [
+            ("a", Operator::In(words(&["x", "y"]))),
+            ("b", Operator::NotIn(words(&[""]))),
+            ("c", Operator::Exists),
+            ("d", Operator::DoesNotExist),
+        ];
+        let expected = expected.map(|(key, operator)| Requirement { key: key.to_owned(), operator });
+        assert_eq!(policy.pod_selector.match_expressions, expected);
+        assert_eq!(policy.pod_selector.match_labels, selector(&[("role", "db")]).match_labels);
+        assert_eq!(policy.policy_types, Clause::Given(vec![Direction::Egress, Direction::Ingress]));
+        let Clause::Given(rules) = &policy.egress else { panic!("{:?}", policy.egress) };
+        let block = |cidr: &str, except: &[&str]| {
+            let except = except.iter().map(|one| one.parse().unwrap()).collect();
+            Peer::Block(IpBlock { cidr: cidr.parse().unwrap(), except })
+        };
+        let peers = vec![
+            Peer::Pods(selector(&[])),
+            Peer::Namespaces(selector(&[])),
+            Peer::PodsInNamespaces { namespaces: selector(&[("n", "2")]), pods: selector(&[("r", "1")]) },
+            block("10.0.0.0/8", &["10.1.0.0/16"]),
+            block("fd00::/8", &[]),
+        ];
+        let number = |n| std::num::NonZeroU16::new(n).unwrap();
+        let ports = vec![
+            PortClause { protocol: None, port: None },
+            PortClause { protocol: None, port: Some(PortMatch::Number(number(80))) },
+            PortClause { protocol: Some(Protocol::Udp), port: Some(PortMatch::Name("dns".to_owned())) },
+            PortClause { protocol: Some(Protocol::Sctp), port: Some(PortMatch::Range(number(1000), number(1000))) },
+        ];
+        assert_eq!(rules, &[Rule { peers: Clause::Given(peers), ports: Clause::Given(ports) }]);
+    }
+
+    #[test]
+    fn what_a_server_fills_in_is_left_out_and_said() {
+        let manifest = json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+            "metadata": {
+                "name": "x", "namespace": "a", "uid": "1", "resourceVersion": "2", "generation": 3,
+                "creationTimestamp": "2026-01-01T00:00:00Z", "managedFields": [ { "manager": "kubectl" } ],
+                "labels": { "leakproof.dev/run": "r" }, "annotations": { "note": "yes" },
+            },
+            "spec": { "podSelector": {} },
+            "status": {},
+        });
+        let (policy, warnings) = policy_from_json(&manifest, "NetworkPolicy a/x").unwrap();
+        let expected = json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+            "metadata": {
+                "name": "x", "namespace": "a", "labels": { "leakproof.dev/run": "r" }, "annotations": { "note": "yes" },
+            },
+            "spec": { "podSelector": {} },
+        });
+        assert_eq!(policy.manifest(), &expected);
+        let lines: Vec<String> = warnings.iter().map(Diagnostic::line).collect();
+        let uid = lines.iter().find(|line| line.contains("`uid`")).unwrap();
+        assert!(uid.starts_with("NetworkPolicy a/x:"), "{uid}");
+        assert_eq!(lines.len(), 2, "one for `metadata`, one for `status`: {lines:?}");
+    }
+
+    #[test]
+    fn what_is_not_one_whole_policy_is_refused() {
+        let policy = json!({ "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+            "metadata": { "name": "x" }, "spec": { "podSelector": {}, "hosts": [ "a" ] } });
+        let rows = [
+            (policy, "`spec` has no key `hosts`", "a field of a newer API"),
+            (json!({}), "a manifest has no `apiVersion`", "an empty object"),
+            (json!(null), "there is no policy", "nothing"),
+            (json!([]), "a manifest must be a map, not a list", "a list"),
+            (
+                json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "x" } }),
+                "this is not one policy",
+                "a namespace",
+            ),
+            (json!({ "apiVersion": "v1", "kind": "List", "items": [] }), "there is no policy", "an empty list"),
+        ];
+        for (value, message, why) in rows {
+            let refusal = policy_from_json(&value, "live").expect_err(why);
+            assert_eq!(refusal.diagnostics[0].message, message, "{why}");
+        }
+    }
+
+    #[test]
+    fn policies_of_other_servers_are_kept_whole() {
+        let manifest = json!({ "apiVersion": "projectcalico.org/v3", "kind": "NetworkPolicy",
+            "metadata": { "name": "x", "namespace": "a" }, "spec": { "selector": "all()", "order": 10.5 } });
+        let (policy, warnings) = policy_from_json(&manifest, "live").unwrap();
+        assert_eq!(policy.manifest(), &manifest);
+        assert_eq!(policy.reference().to_string(), "NetworkPolicy.projectcalico.org a/x");
+        assert_eq!(warnings.len(), 1);
+    }
+}

@@ -100,3 +100,30 @@ impl Source for Memory {
         Ok(content.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_a_scenario_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        // Sparse: it takes no room.
+        std::fs::File::create(path("big")).unwrap().set_len(100 * 1024 * 1024).unwrap();
+        std::fs::write(path("binary"), b"version: \xff").unwrap();
+        std::fs::write(path("good"), "version: 1").unwrap();
+        nix::unistd::mkfifo(&path("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let rows = [
+            ("big", "it is larger than 4 MiB"),
+            ("binary", "it is not UTF-8 text: byte 9 is not part of a character"),
+            ("pipe", "it is a pipe or device, not a file"),
+            (".", "it is a folder, not a file"),
+            ("missing", "No such file or directory (os error 2)"),
+        ];
+        for (name, why) in rows {
+            assert_eq!(Disk.read(&path(name)).unwrap_err().to_string(), why, "{name}");
+        }
+        assert_eq!(Disk.read(&path("good")).unwrap(), "version: 1");
+    }
+}

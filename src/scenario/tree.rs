@@ -155,3 +155,34 @@ impl Node {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bare_scalars_are_what_yaml_1_2_says() {
+        let rows = [
+            ("y", Resolved::Text("y"), "a boolean only to YAML 1.1"),
+            ("no", Resolved::Text("no"), "likewise"),
+            ("on", Resolved::Text("on"), "likewise"),
+            ("true", Resolved::Bool(true), "a boolean"),
+            ("~", Resolved::Null, "nothing"),
+            ("", Resolved::Null, "nothing"),
+            ("80", Resolved::Integer(80), "a number"),
+            ("-1", Resolved::Integer(-1), "a number"),
+            ("080", Resolved::Number("080"), "octal to some, decimal to others"),
+            ("0x10", Resolved::Number("0x10"), "hexadecimal"),
+            ("1e3", Resolved::Number("1e3"), "a float"),
+            ("99999999999999999999", Resolved::Number("99999999999999999999"), "a number that is too big"),
+            ("10.0.0.1", Resolved::Text("10.0.0.1"), "an address"),
+            ("5432/tcp", Resolved::Text("5432/tcp"), "a port"),
+            ("1-2", Resolved::Text("1-2"), "no number"),
+            ("22:22", Resolved::Text("22:22"), "a base 60 number only to YAML 1.1"),
+        ];
+        for (text, expected, why) in rows {
+            assert_eq!(resolve(text, Style::Plain), expected, "`{text}`: {why}");
+            assert_eq!(resolve(text, Style::Quoted), Resolved::Text(text), "`{text}` in quotes is text");
+        }
+    }
+}

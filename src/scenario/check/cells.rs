@@ -16,7 +16,7 @@ use crate::scenario::text::Span;
 use crate::scenario::world::World;
 
 /// The most cells over all stages, and the most that expectations may cover counted one by one.
-const WORK: u64 = 30_000_000;
+const WORK: u64 = 16_000_000;
 
 /// At which ports each endpoint is probed.
 pub(super) struct Ports(BTreeMap<EndpointId, BTreeSet<Port>>);
@@ -53,11 +53,8 @@ impl Ports {
 
     /// The same for one endpoint.
     pub fn extend(&self, id: EndpointId, serves: &mut Vec<ServedPort>) {
-        for port in self.of(id) {
-            if !serves.iter().any(|served| served.port == port) {
-                serves.push(ServedPort { port, name: None });
-            }
-        }
+        let there: BTreeSet<Port> = serves.iter().map(|served| served.port).collect();
+        serves.extend(self.of(id).filter(|port| !there.contains(port)).map(|port| ServedPort { port, name: None }));
     }
 }
 
@@ -66,7 +63,41 @@ pub(super) struct Layout {
     /// The table.
     pub table: Arc<FlowTable>,
     stages: Vec<Arc<CellSet>>,
+    endpoints: usize,
     left: Cell<u64>,
+}
+
+/// The cells of one stage by their ends.
+pub(super) struct Index<'c> {
+    cells: &'c CellSet,
+    first: Vec<u32>,
+    endpoints: usize,
+}
+
+impl Index<'_> {
+    /// The cells between two endpoints, each with its place in the set.
+    pub fn between(&self, source: EndpointId, destination: EndpointId) -> impl Iterator<Item = (usize, Flow)> + '_ {
+        let first = self.first.get(source.index() * self.endpoints + destination.index()).copied();
+        let first = first.map_or(usize::MAX, |place| place as usize);
+        (first..self.cells.len()).map_while(move |place| {
+            let flow = self.cells.id(place).and_then(|id| self.cells.table().get(id)).copied()?;
+            (flow.source == source && flow.destination == destination).then_some((place, flow))
+        })
+    }
+}
+
+/// In which stages each pod is there, a bit a stage.
+fn presence(played: &Played) -> BTreeMap<EndpointId, Vec<u64>> {
+    let words = played.stages.len().div_ceil(64);
+    let mut all: BTreeMap<EndpointId, Vec<u64>> = BTreeMap::new();
+    for (place, stage) in played.stages.iter().enumerate() {
+        for id in stage.world.pods.keys() {
+            if let Some(word) = all.entry(*id).or_insert_with(|| vec![0; words]).get_mut(place / 64) {
+                *word |= 1 << (place % 64);
+            }
+        }
+    }
+    all
 }
 
 impl Layout {
@@ -79,21 +110,30 @@ impl Layout {
         at: Span,
         log: &mut Log,
     ) -> Option<Self> {
-        let layout = Self { table: Arc::new(FlowTable::new([])), stages: Vec::new(), left: Cell::new(WORK) };
-        let mut pairs: BTreeSet<(EndpointId, EndpointId)> = BTreeSet::new();
-        let mut sets: BTreeSet<Vec<EndpointId>> = BTreeSet::new();
-        for stage in &played.stages {
-            sets.insert(stage.world.pods.keys().copied().collect());
-        }
-        for pods in sets {
-            layout.spend((pods.len() * pods.len()) as u64, at, log)?;
-            pairs.extend(pods.iter().flat_map(|source| pods.iter().map(move |destination| (*source, *destination))));
-        }
+        let layout = Self {
+            table: Arc::new(FlowTable::new([])),
+            stages: Vec::new(),
+            endpoints: cast.endpoints.len(),
+            left: Cell::new(WORK),
+        };
+        let presence = presence(played);
+        layout.spend((presence.len() * presence.len()) as u64, at, log)?;
         let mut flows: Vec<Flow> = Vec::new();
-        for (source, destination) in pairs {
-            for port in ports.of(destination) {
-                layout.spend(cast.families.len() as u64, at, log)?;
-                flows.extend(cast.families.iter().map(|family| Flow { source, destination, family: *family, port }));
+        for (source, when) in &presence {
+            for (destination, then) in &presence {
+                // Two pods that are never there together make no flow.
+                if !when.iter().zip(then).any(|(a, b)| a & b != 0) {
+                    continue;
+                }
+                for port in ports.of(*destination) {
+                    layout.spend(cast.families.len() as u64, at, log)?;
+                    flows.extend(cast.families.iter().map(|family| Flow {
+                        source: *source,
+                        destination: *destination,
+                        family: *family,
+                        port,
+                    }));
+                }
             }
         }
         for entry in stages.iter().flatten() {
@@ -119,7 +159,7 @@ impl Layout {
             layout.spend(table.len() as u64, stage.span, log)?;
             cells.push(cells_of(&table, &stage.world));
         }
-        Some(Self { table, stages: cells, left: layout.left })
+        Some(Self { table, stages: cells, ..layout })
     }
 
     /// The cells of a stage.
@@ -132,29 +172,18 @@ impl Layout {
         cells_of(&self.table, bare)
     }
 
-    /// The cells between two endpoints, each with its place in the set.
-    pub fn between<'c>(
-        &self,
-        cells: &'c CellSet,
-        source: EndpointId,
-        destination: EndpointId,
-    ) -> impl Iterator<Item = (usize, Flow)> + 'c {
-        // Cells are in the order of their flows.
-        let flow = |place: usize| cells.id(place).and_then(|id| cells.table().get(id)).copied();
-        let (mut low, mut high) = (0, cells.len());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if flow(middle).is_some_and(|flow| (flow.source, flow.destination) < (source, destination)) {
-                low = middle + 1;
-            } else {
-                high = middle;
+    /// Makes the cells of a stage quick to find by their ends. None where there are too many.
+    pub fn index<'c>(&self, cells: &'c CellSet, at: Span, log: &mut Log) -> Option<Index<'c>> {
+        self.spend((self.endpoints * self.endpoints) as u64, at, log)?;
+        let mut first = vec![u32::MAX; self.endpoints * self.endpoints];
+        for (place, (_, flow)) in (0u32..).zip(cells.iter()) {
+            let slot = first.get_mut(flow.source.index() * self.endpoints + flow.destination.index());
+            // Cells are in the order of their flows: those between two endpoints stand together.
+            if let Some(slot) = slot.filter(|slot| **slot == u32::MAX) {
+                *slot = place;
             }
         }
-        (low..cells.len()).map_while(move |place| {
-            flow(place)
-                .filter(|flow| (flow.source, flow.destination) == (source, destination))
-                .map(|flow| (place, flow))
-        })
+        Some(Index { cells, first, endpoints: self.endpoints })
     }
 
     /// Takes from what may be spent, so that no file keeps us for long. None where nothing is left.
@@ -175,6 +204,15 @@ impl Layout {
 }
 
 fn cells_of(table: &Arc<FlowTable>, world: &World) -> Arc<CellSet> {
-    let there = |id: &EndpointId| world.pods.contains_key(id) || world.outside.contains_key(id);
-    Arc::new(CellSet::new(Arc::clone(table), |flow| there(&flow.source) && there(&flow.destination)))
+    let mut there: Vec<bool> = Vec::new();
+    for id in world.endpoints() {
+        if there.len() <= id.index() {
+            there.resize(id.index() + 1, false);
+        }
+        if let Some(slot) = there.get_mut(id.index()) {
+            *slot = true;
+        }
+    }
+    let there = |id: EndpointId| there.get(id.index()).copied().unwrap_or_default();
+    Arc::new(CellSet::new(Arc::clone(table), |flow| there(flow.source) && there(flow.destination)))
 }

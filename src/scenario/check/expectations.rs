@@ -79,13 +79,15 @@ pub(super) fn lay(
     cast: &Cast,
     log: &mut Log,
 ) -> Option<Matrix<Intent>> {
+    let at = entries.first().map_or_else(Span::default, |entry| entry.span);
+    let index = layout.index(cells, at, log)?;
     let mut by: Vec<u32> = vec![u32::MAX; cells.len()];
     let mut told: HashSet<(u32, u32)> = HashSet::new();
     for (number, entry) in (0u32..).zip(entries) {
         let mut covered = 0u64;
         for &source in &entry.from {
             for &destination in &entry.to {
-                for (place, flow) in layout.between(cells, source, destination) {
+                for (place, flow) in index.between(source, destination) {
                     layout.spend(1, entry.span, log)?;
                     let port = entry.port.is_none_or(|port| port == flow.port);
                     let family = entry.family.is_none_or(|family| family == flow.family);

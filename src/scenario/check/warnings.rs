@@ -1,7 +1,5 @@
 //! What is in a scenario and does nothing.
 
-use std::collections::HashSet;
-
 use super::cast::Cast;
 use crate::model::labels::Labels;
 use crate::model::verdict::Intent;
@@ -37,19 +35,22 @@ pub(super) fn unused(raw: &raw::Scenario, stages: &[Stage], placed: &[(Policy, S
         log.push(warning(Code::Unstated, message).at(raw.span).help("say under `expect` what is meant"));
         return;
     }
-    let mut named = HashSet::new();
+    let mut named = vec![false; cast.endpoints.len()];
     for stage in stages {
         for (_, flow, intent) in stage.intent.iter() {
             if *intent != Intent::Unstated {
-                named.insert(flow.source);
-                named.insert(flow.destination);
+                for id in [flow.source, flow.destination] {
+                    if let Some(slot) = named.get_mut(id.index()) {
+                        *slot = true;
+                    }
+                }
             }
         }
     }
-    for (id, endpoint) in cast.endpoints.iter().enumerate() {
-        if !named.iter().any(|named| named.index() == id) {
+    for ((endpoint, span), named) in cast.endpoints.iter().zip(&cast.spans).zip(named) {
+        if !named {
             let message = format!("no expectation speaks of `{}`", endpoint.name);
-            log.push(warning(Code::Unstated, message).at(cast.spans.get(id).copied().unwrap_or_default()));
+            log.push(warning(Code::Unstated, message).at(*span));
         }
     }
 }

@@ -7,7 +7,7 @@ use super::port::{PortError, port, served};
 use super::{Expect, Manifest, Named, Namespace, Outside, Pod, Relabel, Scenario, Step};
 use crate::model::endpoint::Family;
 use crate::model::labels::{Labels, check_dns_label, check_key, check_value};
-use crate::model::port::ServedPort;
+use crate::model::port::{Port, ServedPort};
 use crate::model::verdict::{DenyForm, Verdict};
 use crate::scenario::decode::{At, Dialect, Fields, choice, entries, integer, items, text};
 use crate::scenario::diagnostic::Code;
@@ -238,26 +238,34 @@ pub(in crate::scenario) fn check_label_key(key: &str, span: Span, own: Own, log:
     }
 }
 
+/// The most ports one pod serves; each makes a cell with every other pod.
+const PORTS: usize = 256;
+
 fn serves(node: &Node, log: &mut Log) -> Vec<ServedPort> {
-    let mut all: Vec<At<ServedPort>> = Vec::new();
-    for item in items(node, "`serves`", log) {
-        let Some(one) = port_text(item, served, log) else { continue };
-        let twice = all.iter().find(|other| other.value.port == one.value.port);
-        let named = all.iter().find(|other| other.value.name.is_some() && other.value.name == one.value.name);
-        let what = match (twice, named) {
-            (Some(first), _) => Some((first, format!("the port `{}` is served twice", one.value.port))),
-            (None, Some(first)) => {
-                Some((first, format!("two ports are called `{}`", one.value.name.as_deref().unwrap_or_default())))
-            }
-            (None, None) => None,
-        };
-        if let Some((first, message)) = what {
-            log.push(error(Code::Duplicate, message).note(one.span, "again here").note(first.span, "first here"));
+    let mut all = Vec::new();
+    let mut ports: HashMap<Port, Span> = HashMap::new();
+    let mut names: HashMap<String, Span> = HashMap::new();
+    let list = items(node, "`serves`", log);
+    if list.len() > PORTS {
+        let message = format!("{} ports are served here; at most {PORTS} fit", list.len());
+        log.push(error(Code::TooLarge, message).at(node.span));
+        return all;
+    }
+    for item in list {
+        let Some(At { value: served, span }) = port_text(item, served, log) else { continue };
+        if let Some(first) = ports.insert(served.port, span) {
+            let draft = error(Code::Duplicate, format!("the port `{}` is served twice", served.port));
+            log.push(draft.note(span, "again here").note(first, "first here"));
+        } else if let Some(name) = &served.name
+            && let Some(first) = names.insert(name.clone(), span)
+        {
+            let draft = error(Code::Duplicate, format!("two ports are called `{name}`"));
+            log.push(draft.note(span, "again here").note(first, "first here"));
         } else {
-            all.push(one);
+            all.push(served);
         }
     }
-    all.into_iter().map(|at| at.value).collect()
+    all
 }
 
 fn port_text<T>(node: &Node, parse: impl Fn(&str) -> Result<T, PortError>, log: &mut Log) -> Option<At<T>> {
