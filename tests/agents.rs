@@ -24,8 +24,7 @@ use nix::unistd::Pid;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 const TOKEN: &str = "token";
-const TERMS: Terms =
-    Terms { secret: 99, patience: Duration::from_secs(10), grace: Duration::from_secs(10) };
+const TERMS: Terms = Terms { secret: 99, patience: Duration::from_secs(10), grace: Duration::from_secs(10) };
 
 /// Control sockets in a directory, one for each endpoint.
 struct Sockets(tempfile::TempDir);
@@ -276,10 +275,8 @@ async fn a_stopped_agent_is_blind_and_what_was_pending_is_starved() {
     sockets.start(33);
     let members = vec![member(32, &[]), member(33, &[tcp])];
     let (mut crew, mut sightings) = Crew::muster(sockets, members, TERMS).await.unwrap();
-    let plan = SweepPlan {
-        slack: Duration::from_millis(100),
-        ..plan(vec![cell(0, 32, 33, tcp), cell(1, 32, 33, mute)])
-    };
+    let plan =
+        SweepPlan { slack: Duration::from_millis(100), ..plan(vec![cell(0, 32, 33, tcp), cell(1, 32, 33, mute)]) };
     crew.plan(&plan).await.unwrap();
     let mut seen = Seen::default();
     seen.until(&mut sightings, |seen| seen.attempts(1) >= 5).await;

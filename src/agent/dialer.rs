@@ -120,8 +120,7 @@ pub fn carry_out(state: &Rc<State>, mut plan: Plan) -> Result<Carried, Unplannab
             Target { cell: cell.cell, least_number: cell.first_number, to, protocol, expects }
         })
         .collect();
-    let patience =
-        Patience { deadline: Duration::from_nanos(plan.deadline), slack: Duration::from_nanos(plan.slack) };
+    let patience = Patience { deadline: Duration::from_nanos(plan.deadline), slack: Duration::from_nanos(plan.slack) };
     let until = start.plus(Duration::from_nanos(plan.expires));
     state.allow(plan.slack);
     state.ledger.borrow_mut().await_turn(None);
@@ -273,13 +272,7 @@ impl Dialer {
 }
 
 /// Launches one attempt and sees to it that what becomes of it is recorded; `told` hears it too.
-pub fn launch(
-    state: &Rc<State>,
-    subject: Subject,
-    dial: Dial,
-    patience: Patience,
-    told: impl Fn(&Outcome) + 'static,
-) {
+pub fn launch(state: &Rc<State>, subject: Subject, dial: Dial, patience: Patience, told: impl Fn(&Outcome) + 'static) {
     let now = clock::now();
     let ticket: Ticket = state.ledger.borrow_mut().launch(subject, now);
     let settle = move |state: &State, outcome: Outcome| {

@@ -224,7 +224,15 @@ mod tests {
         records
     }
 
-    fn tried(cell: u32, first_number: u32, count: u32, first: u64, last: u64, slowest: u64, outcome: Outcome) -> Record {
+    fn tried(
+        cell: u32,
+        first_number: u32,
+        count: u32,
+        first: u64,
+        last: u64,
+        slowest: u64,
+        outcome: Outcome,
+    ) -> Record {
         Record::Tried { cell, first_number, count, first: Moment(first), last: Moment(last), slowest, outcome }
     }
 
@@ -252,10 +260,7 @@ mod tests {
         let ticket = ledger.launch(cell(1, 3), Moment(110));
         ledger.settle(ticket, REACHED, Moment(112));
         ledger.close(Moment(120));
-        assert_eq!(
-            records(&mut ledger),
-            [tried(1, 0, 3, 0, 20, 1, REACHED), tried(1, 3, 1, 110, 110, 2, REACHED)]
-        );
+        assert_eq!(records(&mut ledger), [tried(1, 0, 3, 0, 20, 1, REACHED), tried(1, 3, 1, 110, 110, 2, REACHED)]);
     }
 
     #[test]

@@ -228,9 +228,9 @@ impl Crew {
         loss: Loss,
     ) -> Result<Moment, ProbeError> {
         let until = Instant::now() + self.terms.patience;
-        let waits = answers.into_iter().map(|(endpoint, answered)| async move {
-            (endpoint, timeout_at(until, answered).await)
-        });
+        let waits = answers
+            .into_iter()
+            .map(|(endpoint, answered)| async move { (endpoint, timeout_at(until, answered).await) });
         let mut missing = Vec::new();
         let mut latest = Moment(0);
         for (endpoint, answer) in join_all(waits).await {
@@ -284,4 +284,3 @@ async fn say_goodbye(mut hand: Hand) -> HashMap<FlowId, u32> {
         }
     }
 }
-
