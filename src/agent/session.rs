@@ -217,3 +217,6 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         self.lines.next(limit)?.ok_or(Ended::Closed)
     }
 }
+
+#[cfg(test)]
+mod tests;
