@@ -6,8 +6,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU16;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -23,6 +25,7 @@ use leakproof::model::port::{Port, Protocol};
 use leakproof::probe::{Crew, Member, Pace, ProbeError, SweepPlan, Terms};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 const TOKEN: &str = "token";
@@ -267,6 +270,80 @@ async fn a_listener_that_is_closed_refuses_and_others_stay() {
     seen.until(&mut sightings, |seen| seen.attempts(0) >= last + 5).await;
     assert_eq!(seen.story(0), [Outcome::Reached], "the listener that stays was not touched");
     crew.disband(Moment(0)).await;
+}
+
+/// Streams that break again and again, in the middle of a line or not.
+struct Brittle(Arc<Sockets>);
+
+struct BrittleStream {
+    stream: tokio::net::UnixStream,
+    left: usize,
+}
+
+impl Dial for Brittle {
+    fn dial(&self, endpoint: EndpointId) -> BoxFuture<'_, std::io::Result<Box<dyn Stream>>> {
+        let path = self.0.path(endpoint.0);
+        Box::pin(async move {
+            let stream = tokio::net::UnixStream::connect(path).await?;
+            let stream: Box<dyn Stream> = Box::new(BrittleStream { stream, left: 4321 });
+            Ok(stream)
+        })
+    }
+}
+
+impl AsyncRead for BrittleStream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        if self.left == 0 {
+            return Poll::Ready(Err(std::io::ErrorKind::ConnectionReset.into()));
+        }
+        let mut part = buf.take(self.left);
+        let read = Pin::new(&mut self.stream).poll_read(cx, &mut part);
+        let bytes = part.filled().len();
+        self.left -= bytes;
+        let filled = part.filled().to_vec();
+        buf.put_slice(&filled);
+        read
+    }
+}
+
+impl AsyncWrite for BrittleStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_lost_or_doubled_when_streams_break() {
+    let (tcp, udp) = (port(7151, Protocol::Tcp), port(7151, Protocol::Udp));
+    let sockets = Sockets::new();
+    (92..=93).for_each(|endpoint| sockets.start(endpoint));
+    let members = vec![member(92, &[]), member(93, &[tcp, udp])];
+    let (mut crew, mut sightings) = Crew::muster(Arc::new(Brittle(sockets)), members, TERMS).await.unwrap();
+    let planned = crew.plan(&plan(vec![cell(0, 92, 93, tcp), cell(1, 92, 93, udp)])).await.unwrap();
+    let mut seen = Seen::default();
+    let until = planned.start.plus(Duration::from_secs(2));
+    seen.until(&mut sightings, |seen| {
+        [92, 93].iter().all(|endpoint| seen.complete.get(endpoint).is_some_and(|(at, _)| *at >= until))
+    })
+    .await;
+    for id in [0, 1] {
+        assert_eq!(seen.story(id), [Outcome::Reached]);
+        let mut delivered = seen.delivered[&id].clone();
+        delivered.sort_unstable();
+        let doubles = delivered.windows(2).filter(|pair| pair[0] == pair[1]).count();
+        assert_eq!(doubles, 0, "an arrival was reported twice");
+        assert!(seen.outcomes[&id].keys().all(|number| delivered.binary_search(number).is_ok()));
+    }
+    let infos = crew.disband(planned.start).await;
+    assert!(infos.iter().all(|info| info.reconnects >= 3), "the streams did not break: {infos:?}");
 }
 
 #[tokio::test]

@@ -110,6 +110,7 @@ async fn listen(
             ToAgent::Hello { .. } => return Err(Ended::Refused("a second hello on one stream".to_owned())),
             ToAgent::Serve(serve) => {
                 let served = desk.listeners.serve(serve).await;
+                let served = served.map_err(|unservable| Ended::Refused(unservable.to_string()))?;
                 Say::This(FromAgent::Serving { failed: served.failed, lacks: served.lacks.into_iter().collect() })
             }
             ToAgent::Plan(plan) => {

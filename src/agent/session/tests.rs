@@ -7,7 +7,7 @@ use tokio::task::{LocalSet, spawn_local};
 use super::*;
 use crate::agent::state::State;
 use crate::model::port::Protocol;
-use crate::wire::{Plan, PlannedCell, Record};
+use crate::wire::{Plan, PlannedCell, Record, Serve};
 
 /// The harness's end of a stream.
 struct Harness {
@@ -218,6 +218,21 @@ async fn a_plan_sent_again_goes_on_and_an_impossible_one_changes_nothing() {
         assert_eq!(again.hear_other().await, first, "the plan before goes on");
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_name_too_long_to_answer_with_is_refused_and_the_longest_of_a_pod_is_not() {
+    for (length, fits) in [(253, true), (400, false)] {
+        with_desk(|desk| async move {
+            let mut harness = Harness::greeting(&desk, 0).await;
+            harness.hear().await;
+            let name = "x".repeat(length);
+            harness.say(&ToAgent::Serve(Serve { name, secret: 1, addresses: vec![], ports: vec![] })).await;
+            let serving = matches!(harness.hear_other().await, Some(FromAgent::Serving { .. }));
+            assert_eq!(serving, fits, "{length} characters");
+        })
+        .await;
+    }
 }
 
 proptest! {
