@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use socket2::{Domain, Socket, Type};
+use tokio::io::Interest;
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
@@ -253,11 +254,19 @@ async fn ask_datagram(socket: std::net::UdpSocket, dial: &Dial) -> Outcome {
         Err(error) => return classify(Doing::Opening, &error),
     };
     loop {
-        if let Err(error) = socket.readable().await {
-            return classify(Doing::Connecting, &error);
-        }
+        // A refusal makes a datagram socket erroneous, not readable: both must be waited for.
+        let ready = match socket.ready(Interest::READABLE | Interest::ERROR).await {
+            Ok(ready) => ready,
+            Err(error) => return classify(Doing::Connecting, &error),
+        };
         let mut buffer = [0; MAX_EXCHANGE];
-        match socket.try_recv(&mut buffer) {
+        let heard = if ready.is_readable() {
+            socket.try_recv(&mut buffer)
+        } else {
+            let nothing = || Err(io::ErrorKind::WouldBlock.into());
+            socket.try_io(Interest::ERROR, || socket.take_error()?.map_or_else(nothing, Err))
+        };
+        match heard {
             Ok(bytes) => return dial.check(&buffer[..bytes]),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return classify(Doing::Connecting, &error),

@@ -12,9 +12,10 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::{JoinHandle, spawn_local};
 
 use crate::model::port::{Port, Protocol};
-use crate::wire::Serve;
+use crate::wire::{Answer, MAX_EXCHANGE, Question, Serve};
 
 use super::answer::{answer_datagrams, answer_streams};
+use super::attempt::line;
 use super::classify::is_unsupported;
 use super::state::{Identity, State};
 
@@ -27,6 +28,20 @@ pub struct Listeners {
     state: Rc<State>,
     open: RefCell<BTreeMap<(Protocol, SocketAddr), JoinHandle<()>>>,
 }
+
+/// Why a `Serve` is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unservable {
+    /// Answers with this name would be longer than an exchange may be.
+    #[error("the name is too long to be answered with")]
+    Name,
+    /// More sockets than an agent opens.
+    #[error("{0} ports and addresses are more than {MAX_LISTENERS}")]
+    Listeners(usize),
+}
+
+/// The most listeners an agent opens.
+const MAX_LISTENERS: usize = 4096;
 
 /// What became of a `Serve`.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -44,7 +59,11 @@ impl Listeners {
     }
 
     /// Becomes what `serve` says: opens what is missing, closes what is not named, touches nothing else.
-    pub async fn serve(&self, serve: Serve) -> Served {
+    ///
+    /// # Errors
+    /// When it is out of bounds; nothing has changed then.
+    pub async fn serve(&self, serve: Serve) -> Result<Served, Unservable> {
+        check(&serve)?;
         *self.state.identity.borrow_mut() =
             Identity { name: serve.name.as_str().into(), secret: serve.secret, own: serve.addresses.as_slice().into() };
         let mut served = Served::default();
@@ -68,7 +87,7 @@ impl Listeners {
                 Err(error) => served.failed.push((port, format!("listen on {at}: {error}"))),
             }
         }
-        served
+        Ok(served)
     }
 
     /// What is listened on at addresses that can be dialled.
@@ -92,6 +111,16 @@ impl Listeners {
             let _aborted = task.await;
         }
     }
+}
+
+fn check(serve: &Serve) -> Result<(), Unservable> {
+    let count = serve.ports.len().saturating_mul(serve.addresses.len().max(2));
+    if count > MAX_LISTENERS {
+        return Err(Unservable::Listeners(count));
+    }
+    let nonce = Question { secret: u64::MAX, cell: u32::MAX, number: u32::MAX };
+    let longest = Answer { name: serve.name.clone(), nonce, seen: IpAddr::V6(Ipv6Addr::from(u128::MAX)) };
+    if line(&longest).len() > MAX_EXCHANGE { Err(Unservable::Name) } else { Ok(()) }
 }
 
 /// What to listen on, and for the sake of which port.
@@ -136,6 +165,8 @@ fn open(state: &Rc<State>, protocol: Protocol, at: SocketAddr) -> io::Result<Joi
             Ok(spawn_local(async move { answer_streams(state, listener).await }))
         }
         Protocol::Udp | Protocol::Sctp => {
+            // Datagrams that come while others run must not be dropped: the kernel gives up to its own bound.
+            socket.set_recv_buffer_size(1 << 20)?;
             socket.bind(&at.into())?;
             let socket = UdpSocket::from_std(socket.into())?;
             Ok(spawn_local(async move { answer_datagrams(state, socket).await }))

@@ -444,3 +444,6 @@ async fn say(speak: &mut Speak, message: &ToAgent) -> Result<(), End> {
 fn lack(port: crate::model::port::Port) -> String {
     port.protocol.to_string()
 }
+
+#[cfg(test)]
+mod tests;
