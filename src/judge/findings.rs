@@ -71,7 +71,9 @@ fn next(call: Call, blame: Blame, judgement: &Judgement, flow: &Flow, who: &Who)
             return format!("lay its windows beside what changed at that time; {explain} says what should have held");
         }
         Some(Passing::ToAndFro) => {
-            return format!("find what undoes and redoes the rules for {to}: its windows say when; {explain} says what should hold");
+            return format!(
+                "find what undoes and redoes the rules for {to}: its windows say when; {explain} says what should hold"
+            );
         }
         Some(Passing::Late) => {
             return "look at what delays enforcement on the nodes of both ends, or raise `max_enforce:`".into();
@@ -82,14 +84,20 @@ fn next(call: Call, blame: Blame, judgement: &Judgement, flow: &Flow, who: &Who)
         Blame::PolicyTooStrict => format!("{explain} shows what the policy lacks to allow it"),
         Blame::PolicyTooOpen => format!("{explain} shows which rule lets it through"),
         Blame::PolicyNotEnforced => {
-            format!("{explain} shows what denies it: it will stop working once the policy is enforced, so allow it there")
+            format!(
+                "{explain} shows what denies it: it will stop working once the policy is enforced, so allow it there"
+            )
         }
         Blame::SomethingElse => {
-            format!("look for policies, firewalls or routes outside this scenario between {from} and {to}; {explain} shows why it should pass")
+            format!(
+                "look for policies, firewalls or routes outside this scenario between {from} and {to}; {explain} shows why it should pass"
+            )
         }
         Blame::CannotTell => format!("check the policies that {explain} names as unknown by hand"),
         Blame::Network => match call {
-            Call::Leak => format!("{explain} shows what should stop it; then look at the rules on the node of {to}, and of {from}"),
+            Call::Leak => format!(
+                "{explain} shows what should stop it; then look at the rules on the node of {to}, and of {from}"
+            ),
             Call::Ok
             | Call::Outage
             | Call::WrongServer
@@ -97,7 +105,9 @@ fn next(call: Call, blame: Blame, judgement: &Judgement, flow: &Flow, who: &Who)
             | Call::Inconclusive
             | Call::Unjudged
             | Call::Unsupported => {
-                format!("{explain} shows what should let it pass; then look at the rules and routes on the nodes of {from} and {to}")
+                format!(
+                    "{explain} shows what should let it pass; then look at the rules and routes on the nodes of {from} and {to}"
+                )
             }
         },
     }

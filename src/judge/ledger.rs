@@ -222,14 +222,7 @@ impl Ledger {
     }
 
     /// Attempts whose source will never tell of them, but which arrived.
-    fn settle_orphans(
-        &mut self,
-        pair: Pair,
-        ends: &Ends,
-        rules: &Rules,
-        tide: Tide,
-        out: &mut impl FnMut(Span),
-    ) {
+    fn settle_orphans(&mut self, pair: Pair, ends: &Ends, rules: &Rules, tide: Tide, out: &mut impl FnMut(Span)) {
         if tide == Tide::Open && ends.lost(pair.source).is_none() {
             return;
         }
@@ -266,14 +259,7 @@ impl Ledger {
 
     /// Cuts a span where its attempts' fates differ: at arrivals, at blindness, at the end of what was told. Also used
     /// on spans settled before, when late news touches them.
-    pub(super) fn join(
-        &self,
-        span: Span,
-        pair: Pair,
-        ends: &Ends,
-        rules: &Rules,
-        out: &mut impl FnMut(Span),
-    ) {
+    pub(super) fn join(&self, span: Span, pair: Pair, ends: &Ends, rules: &Rules, out: &mut impl FnMut(Span)) {
         if span.arrived() {
             out(span);
             return;
@@ -324,7 +310,9 @@ fn place(number: u64, span: &Span) -> u32 {
 /// Whether an outcome is proof whatever the destination's records say.
 fn speaks_for_itself(outcome: &Outcome) -> bool {
     match outcome {
-        Outcome::Reached | Outcome::SomeoneElse { .. } | Outcome::Translated { .. } | Outcome::Unsupported { .. } => true,
+        Outcome::Reached | Outcome::SomeoneElse { .. } | Outcome::Translated { .. } | Outcome::Unsupported { .. } => {
+            true
+        }
         Outcome::HalfOpen
         | Outcome::Silent
         | Outcome::Refused { .. }

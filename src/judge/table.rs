@@ -206,15 +206,7 @@ mod tests {
                 None,
                 None,
                 Same,
-                [
-                    (Unjudged, None),
-                    (Unjudged, None),
-                    (Unjudged, None),
-                    (Unjudged, None),
-                    wrong,
-                    unsure,
-                    na,
-                ],
+                [(Unjudged, None), (Unjudged, None), (Unjudged, None), (Unjudged, None), wrong, unsure, na],
                 "nothing says what is right: only a wrong server is wrong",
             ),
         ];

@@ -52,16 +52,20 @@ impl Judge {
         Matrix::build(self.set.clone(), |id, flow| match places.next() {
             Some((cell, tally)) => sentence.pass(id, flow, cell, tally),
             // As many cells as the set has were made from it.
-            None => sentence.pass(id, flow, &Cell::new(Pair { source: flow.source, destination: flow.destination }, None), &Tally::default()),
+            None => sentence.pass(
+                id,
+                flow,
+                &Cell::new(Pair { source: flow.source, destination: flow.destination }, None),
+                &Tally::default(),
+            ),
         })
     }
 
     /// The final window: the last for which everybody who still tells anything has told all.
     fn final_look(&self, now: Moment) -> Look {
         let patience = self.rules.lookback().saturating_add(self.rules.deadline);
-        let current = |id: &&EndpointId| {
-            self.ends.lost(**id).is_none() && self.ends.complete(**id).plus(patience) >= now
-        };
+        let current =
+            |id: &&EndpointId| self.ends.lost(**id).is_none() && self.ends.complete(**id).plus(patience) >= now;
         let told = self.taking_part.iter().filter(current).map(|id| self.ends.complete(*id)).min();
         let until = told.unwrap_or(now).minus(self.rules.deadline);
         let from = until.minus(self.rules.window).max(self.rules.sent);
@@ -168,17 +172,18 @@ impl Sentence<'_> {
         let row_of = |spell: &Spell| call(intent, meaning, sight_of(spell.call));
         match self.ending {
             Ending::Interrupted => {
-                let blamed_on_time = matches!(judgement.row.call, Call::Leak | Call::Outage) && !as_meant(cell.right, sight);
+                let blamed_on_time =
+                    matches!(judgement.row.call, Call::Leak | Call::Outage) && !as_meant(cell.right, sight);
                 if blamed_on_time {
                     judgement.row = Row { call: Call::Inconclusive, blame: None, ..judgement.row };
                     notes.add("the run ended before this had to be right");
                 }
             }
             Ending::TimedOut => {
-                if spells.len() > 1
+                if to_and_fro(spells)
                     && let Some(worst) = spells.iter().map(|spell| row_of(spell)).max_by_key(|row| gravity(row.call))
                 {
-                    notes.add(format!("went to and fro: {} windows", spells.len()));
+                    notes.add(format!("went to and fro: {}", windows(spells.len())));
                     judgement.outweigh(worst, Passing::ToAndFro);
                 }
             }
@@ -209,7 +214,7 @@ impl Sentence<'_> {
             notes.add(format!("wrong in {} after convergence", windows(spells.iter().filter(after).count())));
             judgement.outweigh(worst, Passing::AfterConvergence);
         }
-        if spells.len() > 1 && worst.is_none() {
+        if to_and_fro(spells) && worst.is_none() {
             notes.add(format!("went to and fro before convergence: {}", windows(spells.len())));
         }
         let mut unsure = |why: String| {
@@ -233,8 +238,7 @@ impl Sentence<'_> {
     /// it is shown to have lived through them.
     fn proven(&self, flow: &Flow, spell: &Spell) -> bool {
         let listener = (flow.destination, flow.family, flow.port);
-        spell.refused < spell.attempts
-            || self.judge.ends.lived_through(listener, spell.first_wrong, spell.last_wrong)
+        spell.refused < spell.attempts || self.judge.ends.lived_through(listener, spell.first_wrong, spell.last_wrong)
     }
 
     fn window(&self, spell: &Spell) -> Window {
@@ -259,7 +263,7 @@ impl Sentence<'_> {
         }
         let reason = match &tally.why {
             None if tally.silent > 0 => None,
-            None => return "nothing was attempted in the final window".into(),
+            None => return "no attempt in the final window is on record".into(),
             Some(Unseen::Gap) => Some("records are missing".to_owned()),
             Some(Unseen::Blind(id, why)) => Some(format!("{} could not see: {why}", name(*id))),
             Some(Unseen::Lost(id)) => Some(format!("the agent of {} was lost", name(*id))),
@@ -308,6 +312,11 @@ fn sight_of(wrong: Call) -> Sight {
         Call::WrongServer => Sight::SomeoneElse,
         Call::Ok | Call::Contradiction | Call::Inconclusive | Call::Unjudged | Call::Unsupported => Sight::Unseen,
     }
+}
+
+/// Whether a cell was right for a while between two windows.
+fn to_and_fro(spells: &[&Spell]) -> bool {
+    spells.split_last().is_some_and(|(_, earlier)| earlier.iter().any(|spell| spell.right_after.is_some()))
 }
 
 /// Whether what was seen is what is right; then a contradiction, not time, is what makes it a finding.
