@@ -5,6 +5,8 @@
 //! [`CHECK`], and at least so often too, so that an end is noticed in time even when no sightings come. Nothing is judged here.
 
 mod source;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::pin::pin;

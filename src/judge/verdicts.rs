@@ -109,6 +109,12 @@ impl Sentence<'_> {
                 DenyForm::Either => "denied",
             });
         }
+        if row.call == Call::Ok
+            && let Some(name) = self.lost_too_soon(flow, verdict)
+        {
+            row.call = Call::Inconclusive;
+            notes.add(format!("the agent of {name} was lost before the end of the final window"));
+        }
         notes.observed(&observation, tally, verdict);
 
         let (spells, doubtful): (Vec<&Spell>, Vec<&Spell>) =
@@ -129,6 +135,16 @@ impl Sentence<'_> {
         self.hold_against(&mut judgement, (intent, meaning), cell, sight, &spells, &doubtful, &mut notes);
         judgement.note = notes.text();
         judgement
+    }
+
+    /// The end whose loss leaves part of the final window dark. A lost destination that is still reached is seen.
+    fn lost_too_soon(&self, flow: &Flow, verdict: Option<Verdict>) -> Option<&str> {
+        let needed = match verdict {
+            Some(Verdict::Allowed) => [Some(flow.source), None],
+            Some(Verdict::Denied) | None => [Some(flow.source), Some(flow.destination)],
+        };
+        let lost = |id: &EndpointId| self.judge.ends.lost(*id).is_some_and(|lost| lost.since < self.look.until);
+        needed.into_iter().flatten().find(lost).map(|id| self.judge.who.name(id))
     }
 
     /// What the witness makes of a denial.
