@@ -499,3 +499,50 @@ fn the_baseline_wants_every_cell_reached() {
         }
     }
 }
+
+#[test]
+#[ignore = "prints figures, and proves nothing"]
+fn figures_for_a_hundred_pods() {
+    let names: Vec<String> = (0..100).map(|number| format!("pod-{number:03}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut script = Script::new(&names);
+    script.rules.deadline = 300 * MS;
+    script.rules.interval = 1650 * MS;
+    script.rules.window = window(script.rules.deadline, script.rules.interval);
+    script.rules.converge_within = 10_000 * MS;
+    script.until = at(7000);
+    let denied = |flow: &Flow| (flow.source.0 + flow.destination.0) % 2 == 0;
+    let script = script.reality(
+        move |flow, launch| {
+            if denied(flow) && launch >= at(1100) { Fact::Dropped } else { Fact::Arrives }
+        },
+    );
+    let sightings = script.sightings();
+    let mut judge = script.judge(move |flow| if denied(flow) { Denied } else { Allowed });
+    let begun = std::time::Instant::now();
+    let (mut next, mut checks, mut seen, mut slowest) = (at(0), 0_u32, 0_u32, Duration::ZERO);
+    let mut checking = Duration::ZERO;
+    for (now, sighting) in &sightings {
+        judge.see(sighting);
+        seen += 1;
+        if *now >= next {
+            next = now.plus(10 * MS);
+            checks += 1;
+            let check = std::time::Instant::now();
+            let converged = judge.standing(*now).converged;
+            slowest = slowest.max(check.elapsed());
+            checking += check.elapsed();
+            if let Some(converged) = converged {
+                let took = begun.elapsed();
+                println!(
+                    "{seen} sightings, {checks} checks ({checking:?}, slowest {slowest:?}) in {took:?}: {converged:?}"
+                );
+                let begun = std::time::Instant::now();
+                let verdicts = judge.verdicts(*now);
+                println!("verdicts in {:?}: {:?}", begun.elapsed(), counts(&verdicts, &judge.intent));
+                return;
+            }
+        }
+    }
+    panic!("never converged: {:?}", judge.standing(at(7000)));
+}
