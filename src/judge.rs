@@ -43,9 +43,15 @@ mod ends;
 mod findings;
 mod judgement;
 mod ledger;
+#[cfg(test)]
+mod properties;
 mod rules;
+#[cfg(test)]
+pub(crate) mod script;
 mod table;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod track;
 mod verdicts;
 mod witness;
@@ -250,14 +256,7 @@ impl Judge {
 
     /// How the stage stands at `now`. Costs little when little came in; meant to be asked every ten milliseconds or so.
     pub fn standing(&mut self, now: Moment) -> Standing {
-        let mut queue = std::mem::take(&mut self.queue);
-        queue.retain(|place| {
-            self.look_through(*place);
-            let waits = self.cells[*place].ledger.waits();
-            self.cells[*place].queued = if waits { Queued::Yes } else { Queued::No };
-            waits
-        });
-        self.queue = queue;
+        self.settle_everything();
         let known = self.known();
         if let Some(known) = known {
             self.ends.forget(known.minus(self.rules.memory()));
@@ -275,6 +274,18 @@ impl Judge {
         }
     }
 
+    /// Settles what can be settled, in every cell that has something to settle.
+    fn settle_everything(&mut self) {
+        let mut queue = std::mem::take(&mut self.queue);
+        queue.retain(|place| {
+            self.look_through(*place);
+            let waits = self.cells[*place].ledger.waits();
+            self.cells[*place].queued = if waits { Queued::Yes } else { Queued::No };
+            waits
+        });
+        self.queue = queue;
+    }
+
     /// Windows that opened after convergence since this was asked last.
     pub fn news(&mut self) -> Vec<(NamedFlow, Call)> {
         let news = std::mem::take(&mut self.news);
@@ -284,10 +295,11 @@ impl Judge {
 
     fn look_through(&mut self, place: usize) {
         let cell = &mut self.cells[place];
-        let open_before = cell.track.wrong_now().map(|spell| spell.first_wrong);
+        let opened = cell.track.opened;
         cell.settle(&self.ends, &self.rules, Tide::Open);
-        if let (Some(_), Some(spell), Some(id)) = (self.converged, cell.track.wrong_now(), self.set.id(place))
-            && open_before != Some(spell.first_wrong)
+        if self.converged.is_some()
+            && cell.track.opened != opened
+            && let (Some(spell), Some(id)) = (cell.track.spells().next_back(), self.set.id(place))
         {
             self.news.push((id, spell.call));
         }

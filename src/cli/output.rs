@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use clap::{Args, ValueEnum};
 
 use crate::report::paint::Colour;
+use crate::report::progress::{Manner, Progress};
 use crate::report::terminal::{Style, Verbosity};
 use crate::report::text::Charset;
 use crate::scenario::diagnostic;
@@ -55,6 +56,17 @@ impl Look {
         }
     }
 
+    /// Shows progress on stderr, as suits it.
+    pub fn progress(&self) -> Progress {
+        Progress::start(if self.quiet {
+            Manner::Nothing
+        } else if io::stderr().is_terminal() && !set("CI") {
+            Manner::Bar
+        } else {
+            Manner::Lines(Box::new(io::stderr()))
+        })
+    }
+
     /// Which characters may be used.
     pub fn charset(&self) -> Charset {
         if self.ascii { Charset::Ascii } else { Charset::Unicode }
@@ -71,7 +83,6 @@ impl Look {
     }
 
     fn coloured(&self, stream: &impl IsTerminal) -> bool {
-        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         match self.colour {
             When::Always => true,
             When::Never => false,
@@ -84,6 +95,11 @@ impl Look {
         let asked = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
         asked.or_else(|| terminal_size::terminal_size().map(|(width, _)| usize::from(width.0))).unwrap_or(80)
     }
+}
+
+/// Whether an environment variable is there and not empty.
+fn set(name: &str) -> bool {
+    std::env::var_os(name).is_some_and(|value| !value.is_empty())
 }
 
 /// Writes to stdout what `render` makes. A reader that stopped reading (`… | head`) is no error.

@@ -99,6 +99,8 @@ pub(super) struct Track {
     pub(super) last_off: Option<Moment>,
     open: Option<Spell>,
     closed: Vec<Spell>,
+    /// How many windows ever opened.
+    pub(super) opened: u32,
     pub(super) attempts: u32,
     pub(super) unseen: u32,
     last_seen: Option<Moment>,
@@ -164,6 +166,7 @@ impl Track {
         if let Some(spell) = self.open.take() {
             self.close(spell);
         }
+        self.opened = self.opened.saturating_add(1);
         self.open = Some(Spell {
             call,
             right_before: self.last_right,
@@ -205,13 +208,8 @@ impl Track {
         self.answers > 0 || self.silences >= quorum
     }
 
-    /// Whether a window is open.
-    pub(super) fn wrong_now(&self) -> Option<&Spell> {
-        self.open.as_ref()
-    }
-
     /// Every window, in order; the last may be open.
-    pub(super) fn spells(&self) -> impl Iterator<Item = &Spell> {
+    pub(super) fn spells(&self) -> impl DoubleEndedIterator<Item = &Spell> {
         self.closed.iter().chain(&self.open)
     }
 

@@ -109,6 +109,12 @@ impl Sentence<'_> {
                 DenyForm::Either => "denied",
             });
         }
+        if row.call == Call::Ok
+            && let Some(name) = self.lost_too_soon(flow, verdict)
+        {
+            row.call = Call::Inconclusive;
+            notes.add(format!("the agent of {name} was lost before the end of the final window"));
+        }
         notes.observed(&observation, tally, verdict);
 
         let (spells, doubtful): (Vec<&Spell>, Vec<&Spell>) =
@@ -129,6 +135,16 @@ impl Sentence<'_> {
         self.hold_against(&mut judgement, (intent, meaning), cell, sight, &spells, &doubtful, &mut notes);
         judgement.note = notes.text();
         judgement
+    }
+
+    /// The end whose loss leaves part of the final window dark. A lost destination that is still reached is seen.
+    fn lost_too_soon(&self, flow: &Flow, verdict: Option<Verdict>) -> Option<&str> {
+        let needed = match verdict {
+            Some(Verdict::Allowed) => [Some(flow.source), None],
+            Some(Verdict::Denied) | None => [Some(flow.source), Some(flow.destination)],
+        };
+        let lost = |id: &EndpointId| self.judge.ends.lost(*id).is_some_and(|lost| lost.since < self.look.until);
+        needed.into_iter().flatten().find(lost).map(|id| self.judge.who.name(id))
     }
 
     /// What the witness makes of a denial.
@@ -180,10 +196,10 @@ impl Sentence<'_> {
                 }
             }
             Ending::TimedOut => {
-                if spells.len() > 1
+                if to_and_fro(spells)
                     && let Some(worst) = spells.iter().map(|spell| row_of(spell)).max_by_key(|row| gravity(row.call))
                 {
-                    notes.add(format!("went to and fro: {} windows", spells.len()));
+                    notes.add(format!("went to and fro: {}", windows(spells.len())));
                     judgement.outweigh(worst, Passing::ToAndFro);
                 }
             }
@@ -214,7 +230,7 @@ impl Sentence<'_> {
             notes.add(format!("wrong in {} after convergence", windows(spells.iter().filter(after).count())));
             judgement.outweigh(worst, Passing::AfterConvergence);
         }
-        if spells.len() > 1 && worst.is_none() {
+        if to_and_fro(spells) && worst.is_none() {
             notes.add(format!("went to and fro before convergence: {}", windows(spells.len())));
         }
         let mut unsure = |why: String| {
@@ -263,7 +279,7 @@ impl Sentence<'_> {
         }
         let reason = match &tally.why {
             None if tally.silent > 0 => None,
-            None => return "nothing was attempted in the final window".into(),
+            None => return "no attempt in the final window is on record".into(),
             Some(Unseen::Gap) => Some("records are missing".to_owned()),
             Some(Unseen::Blind(id, why)) => Some(format!("{} could not see: {why}", name(*id))),
             Some(Unseen::Lost(id)) => Some(format!("the agent of {} was lost", name(*id))),
@@ -312,6 +328,11 @@ fn sight_of(wrong: Call) -> Sight {
         Call::WrongServer => Sight::SomeoneElse,
         Call::Ok | Call::Contradiction | Call::Inconclusive | Call::Unjudged | Call::Unsupported => Sight::Unseen,
     }
+}
+
+/// Whether a cell was right for a while between two windows.
+fn to_and_fro(spells: &[&Spell]) -> bool {
+    spells.split_last().is_some_and(|(_, earlier)| earlier.iter().any(|spell| spell.right_after.is_some()))
 }
 
 /// Whether what was seen is what is right; then a contradiction, not time, is what makes it a finding.

@@ -1,11 +1,11 @@
 //! Cells that share a sentence, told together.
 
 use crate::model::document::{Cell, Stage};
-use crate::model::finding::Call;
+use crate::model::finding::{Call, Finding};
 use crate::model::flow::NamedFlow;
 use crate::model::observation::Witness;
 
-use super::story;
+use super::story::{self, Story};
 
 /// Flows under the one sentence that holds for all of them.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +40,12 @@ pub fn reason_of_unsureness(cell: &Cell) -> Option<String> {
     match cell.call {
         Call::Inconclusive => Some(cell.note.clone().unwrap_or_else(|| story::seen(&cell.reality))),
         Call::Unjudged => Some("seen, but neither intent nor meaning says how it should be".into()),
-        Call::Ok | Call::Leak | Call::Outage | Call::WrongServer | Call::Contradiction | Call::Unsupported => None,
+        Call::Ok
+        | Call::Leak
+        | Call::Outage
+        | Call::WrongServer
+        | Call::Contradiction
+        | Call::Unsupported => None,
     }
 }
 
@@ -66,4 +71,46 @@ pub fn notes(stage: &Stage) -> Vec<Group<'_>> {
         (Some(note), _) => Some((&cell.flow, note.clone())),
         (None, _) => None,
     }))
+}
+
+/// Findings under their stories, in order of first appearance; those that share one differ in nothing but their flow.
+pub fn by_story(findings: &[Finding]) -> Vec<(Story, Vec<&Finding>)> {
+    let mut places = std::collections::HashMap::new();
+    let mut groups: Vec<(Story, Vec<&Finding>)> = Vec::new();
+    for finding in findings {
+        let told = story::tell(finding);
+        let place = *places.entry(told.clone()).or_insert(groups.len());
+        match groups.get_mut(place) {
+            Some((_, alike)) => alike.push(finding),
+            None => groups.push((told, vec![finding])),
+        }
+    }
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture::troubled;
+
+    #[test]
+    fn cells_are_grouped_by_what_is_said_of_them() {
+        let document = troubled();
+        let stage = &document.stages[1];
+        let told = |groups: Vec<Group>| groups.iter().map(|group| (group.flows.len(), group.sentence.clone())).collect::<Vec<_>>();
+        assert_eq!(told(unsure(stage)), [(2, "not seen: the agent got no processor time".to_owned())]);
+        assert_eq!(told(weak(stage)).len(), 1, "all three weak witnesses have one sentence");
+        assert_eq!(told(notes(stage)).len(), 1, "a rejection is noted");
+        assert_eq!(told(unsupported(stage)), [(1, "not supported here: this kernel has no SCTP".to_owned())]);
+    }
+
+    #[test]
+    fn findings_that_differ_only_in_their_flow_share_a_story() {
+        let mut findings = troubled().stages[1].findings.clone();
+        let mut same = findings[0].clone();
+        same.flow.from = "plain".into();
+        findings.push(same);
+        let sizes: Vec<usize> = by_story(&findings).iter().map(|(_, alike)| alike.len()).collect();
+        assert_eq!(sizes, [2, 1, 1]);
+    }
 }

@@ -1,1 +1,122 @@
-//! (to be written)
+//! What a run is doing, told while it goes on: a line that is drawn anew at a terminal, plain lines anywhere else.
+//!
+//! Nothing is shown of what takes less than a second. The words come from pure functions of [`State`]; drawing them is
+//! indicatif's.
+
+mod lines;
+mod state;
+
+use std::io::Write;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+
+use crate::model::event::{Event, Listener};
+
+use super::text::{Charset, harmless};
+use lines::Lines;
+use state::State;
+
+/// Nothing is shown of a run before it has taken so long.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// A bar is drawn anew so often.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How progress is shown.
+pub enum Manner {
+    /// One line, drawn anew, gone at the end. For a terminal.
+    Bar,
+    /// Plain lines, now and then, to this writer. For logs and CI.
+    Lines(Box<dyn Write + Send>),
+    /// Nothing at all.
+    Nothing,
+}
+
+/// Shows progress; what it drew is cleared when it is dropped.
+pub struct Progress {
+    state: Arc<Mutex<State>>,
+    began: Instant,
+    shown: Shown,
+}
+
+enum Shown {
+    Bar(ProgressBar),
+    Lines(Mutex<Lines>),
+    Nothing,
+}
+
+impl Progress {
+    /// Starts; time counts from here. A bar is drawn on the terminal that standard error is; if it is none, nothing is.
+    pub fn start(manner: Manner) -> Self {
+        match manner {
+            Manner::Bar => Self::draw_on(ProgressDrawTarget::stderr()),
+            Manner::Lines(writer) => Self::with(Shown::Lines(Mutex::new(Lines::new(writer)))),
+            Manner::Nothing => Self::with(Shown::Nothing),
+        }
+    }
+
+    fn with(shown: Shown) -> Self {
+        Self { state: Arc::default(), began: Instant::now(), shown }
+    }
+
+    fn draw_on(target: ProgressDrawTarget) -> Self {
+        let mut progress = Self::with(Shown::Nothing);
+        let (state, began) = (Arc::clone(&progress.state), progress.began);
+        let text = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
+            let elapsed = began.elapsed();
+            if elapsed >= PATIENCE {
+                // A bar that cannot be written is no reason to stop a run.
+                let _ = out.write_str(&lock(&state).line(elapsed));
+            }
+        };
+        // The template is a constant with one key, which cannot fail to parse; without it there is no bar.
+        let Ok(style) = ProgressStyle::with_template("{wide_text}") else { return progress };
+        let bar = ProgressBar::with_draw_target(None, target).with_style(style.with_key("wide_text", text));
+        bar.enable_steady_tick(TICK);
+        progress.shown = Shown::Bar(bar);
+        progress
+    }
+}
+
+impl Listener for Progress {
+    fn hear(&self, event: Event) {
+        let elapsed = self.began.elapsed();
+        let note = match &event {
+            Event::Note { text } => Some(harmless(text, Charset::Unicode)),
+            Event::PhaseBegan { .. } | Event::Progress { .. } | Event::PhaseEnded { .. } | Event::Seen { .. } => None,
+        };
+        match &self.shown {
+            Shown::Bar(bar) => {
+                lock(&self.state).take(event, elapsed);
+                if let Some(note) = note {
+                    bar.println(note);
+                }
+            }
+            Shown::Lines(lines) => {
+                let line = {
+                    let mut state = lock(&self.state);
+                    lock(lines).due(&event, &mut state, elapsed)
+                };
+                line.into_iter().chain(note).for_each(|line| lock(lines).write(&line));
+            }
+            Shown::Nothing => {}
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Shown::Bar(bar) = &self.shown {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// What a panicking thread left is still good enough to show.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

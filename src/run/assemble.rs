@@ -10,7 +10,6 @@ use crate::fabric::Placement;
 use crate::judge::{self, Judgement, Rules, Who};
 use crate::model::document::{Cell, Convergence, Document, EndpointInfo, Settings, Stage};
 use crate::model::endpoint::EndpointId;
-use crate::model::finding::{Call, Contradiction};
 use crate::model::flow::{Flow, FlowId};
 use crate::model::labels::Labels;
 use crate::model::matrix::Matrix;
@@ -196,59 +195,6 @@ pub(super) fn exit_of(document: &Document) -> Exit {
     if document.aborted.is_some() {
         gravest = gravest.max(if document.stages.is_empty() { Exit::NoWorld } else { Exit::Inconclusive });
     }
-    for stage in document.stages.iter().filter(|stage| stage.name != BASELINE) {
-        gravest = gravest.max(exit_of_stage(stage));
-    }
-    gravest
-}
-
-fn exit_of_stage(stage: &Stage) -> Exit {
-    let counts = &stage.counts;
-    let found = |call| stage.findings.iter().any(|finding| finding.call == call);
-    if counts.leaks > 0 || counts.wrong_servers > 0 || found(Call::Leak) || found(Call::WrongServer) {
-        Exit::Leak
-    } else if counts.outages > 0 || found(Call::Outage) {
-        Exit::Outage
-    } else if counts.contradictions > 0
-        || stage.findings.iter().any(|finding| finding.contradiction == Contradiction::Present)
-    {
-        Exit::Contradiction
-    } else if counts.inconclusive > 0 || counts.unjudged > 0 {
-        Exit::Inconclusive
-    } else {
-        Exit::Ok
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::document::Counts;
-
-    #[test]
-    fn the_gravest_call_of_a_stage_decides() {
-        let table = [
-            (Counts { ok: 5, cells: 5, ..Counts::default() }, Exit::Ok, "all as meant"),
-            (Counts { unsupported: 2, ..Counts::default() }, Exit::Ok, "what cannot be carried is counted, not judged"),
-            (Counts { unjudged: 1, ..Counts::default() }, Exit::Inconclusive, "nothing says how it should be"),
-            (Counts { inconclusive: 1, contradictions: 1, ..Counts::default() }, Exit::Contradiction, "5 before 6"),
-            (Counts { contradictions: 1, outages: 1, ..Counts::default() }, Exit::Outage, "10 before 5"),
-            (Counts { outages: 1, leaks: 1, ..Counts::default() }, Exit::Leak, "11 before 10"),
-            (Counts { outages: 1, wrong_servers: 1, ..Counts::default() }, Exit::Leak, "a wrong server is as a leak"),
-        ];
-        for (counts, expected, why) in table {
-            let stage = Stage {
-                name: "policies".into(),
-                changes: Vec::new(),
-                sent_us: 0,
-                acknowledged_us: 0,
-                convergence: crate::model::document::Convergence::Interrupted,
-                cells: Vec::new(),
-                findings: Vec::new(),
-                counts,
-                reasons: Vec::new(),
-            };
-            assert_eq!(exit_of_stage(&stage), expected, "{why}");
-        }
-    }
+    let judged = document.stages.iter().filter(|stage| stage.name != BASELINE);
+    judged.map(|stage| Exit::of(&stage.counts)).fold(gravest, Exit::max)
 }

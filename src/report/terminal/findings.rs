@@ -4,8 +4,8 @@ use std::io;
 
 use crate::model::finding::Finding;
 
+use super::super::groups;
 use super::super::mark::role_of;
-use super::super::story::{self, Story};
 use super::{LISTED_FINDINGS, Page, Verbosity, page};
 
 /// Writes findings, gravest first as they come.
@@ -14,7 +14,7 @@ pub fn render(findings: &[Finding], page: &mut Page) -> io::Result<()> {
         Verbosity::Quiet | Verbosity::Normal => LISTED_FINDINGS,
         Verbosity::Verbose => usize::MAX,
     };
-    for (told, alike) in by_story(findings) {
+    for (told, alike) in groups::by_story(findings) {
         for finding in alike.iter().take(limit) {
             page.entry(told.word, role_of(finding.call), &finding.flow.to_string())?;
         }
@@ -34,19 +34,4 @@ pub fn render(findings: &[Finding], page: &mut Page) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Findings under their stories, in order of first appearance.
-fn by_story(findings: &[Finding]) -> Vec<(Story, Vec<&Finding>)> {
-    let mut groups: Vec<(Story, Vec<&Finding>)> = Vec::new();
-    let mut places = std::collections::HashMap::new();
-    for finding in findings {
-        let told = story::tell(finding);
-        let place = *places.entry(told.clone()).or_insert(groups.len());
-        match groups.get_mut(place) {
-            Some((_, alike)) => alike.push(finding),
-            None => groups.push((told, vec![finding])),
-        }
-    }
-    groups
 }

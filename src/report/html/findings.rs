@@ -1,0 +1,109 @@
+//! What a person must look at: each finding with its story, and what could not be seen.
+
+use maud::{Markup, html};
+
+use crate::model::document::{Document, Stage};
+use crate::model::finding::{Call, Finding};
+use crate::model::flow::NamedFlow;
+use crate::model::verdict::{Intent, Meaning, Verdict};
+
+use super::super::mark::Mark;
+use super::super::story::Story;
+use super::super::text::plural;
+use super::super::{groups, story};
+use super::{class, safe, stage};
+
+/// The section.
+pub fn section(document: &Document) -> Markup {
+    let none = document.stages.iter().all(|stage| stage.findings.is_empty() && groups::unsure(stage).is_empty());
+    html! {
+        section #findings aria-labelledby="findings-title" {
+            h2 #findings-title { "Findings" }
+            @if none {
+                p { "Nothing to look at: every cell was seen, and is as it should be." }
+            }
+            @for stage in &document.stages {
+                @for (told, alike) in groups::by_story(&stage.findings) { (card(stage, &told, &alike)) }
+            }
+            @for stage in &document.stages {
+                @for group in groups::unsure(stage) {
+                    article .card .unsure {
+                        h3 {
+                            span .chip .unsure { "UNSURE" } " " (stage::cells(group.flows.len())) " of " (safe(&stage.name))
+                        }
+                        p { (safe(&group.sentence)) }
+                        (stage::flow_list(&group.flows))
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// One story, and every flow it is the story of.
+fn card(stage: &Stage, told: &Story, alike: &[&Finding]) -> Markup {
+    let Some(finding) = alike.first() else { return html! {} };
+    let mark = mark(finding.call);
+    let flows: Vec<&NamedFlow> = alike.iter().map(|finding| &finding.flow).collect();
+    let subject = match alike.len() {
+        1 => safe(&finding.flow.to_string()),
+        many => plural(many as u64, "flow", "flows"),
+    };
+    html! {
+        article .card .(class(mark)) {
+            h3 { span .chip .(class(mark)) { (told.word) } " " code { (subject) } }
+            @if flows.len() > 1 { (stage::flow_list(&flows)) }
+            table .readings {
+                caption .vh { "The three readings of " (subject) }
+                thead { tr { th scope="col" { "intent" } th scope="col" { "meaning" } th scope="col" { "reality" } } }
+                tbody {
+                    tr {
+                        td { (intent(finding.intent)) }
+                        td { (meaning(finding.meaning)) }
+                        td {
+                            @match &finding.reality {
+                                Some(seen) => (safe(&story::seen(seen))),
+                                None => "nobody looked",
+                            }
+                        }
+                    }
+                }
+            }
+            dl .story {
+                div { dt { "blame" } dd { (safe(&told.blame)) } }
+                @if !told.because.is_empty() { div { dt { "because" } dd { (safe(&told.because)) } } }
+                @if !told.next.is_empty() { div { dt { "next" } dd { strong { (safe(&told.next)) } } } }
+                @for window in &told.windows { div { dt { "window" } dd { (safe(window)) } } }
+                div { dt { "stage" } dd { (safe(&stage.name)) } }
+            }
+        }
+    }
+}
+
+/// The mark of a finding's call; a call that is none of a finding's is shown as unsure.
+pub fn mark(call: Call) -> Mark {
+    match call {
+        Call::Leak => Mark::Leak,
+        Call::Outage => Mark::Outage,
+        Call::WrongServer => Mark::WrongServer,
+        Call::Contradiction => Mark::Contradiction,
+        Call::Ok | Call::Inconclusive | Call::Unjudged => Mark::Inconclusive,
+        Call::Unsupported => Mark::Unsupported,
+    }
+}
+
+fn intent(intent: Intent) -> &'static str {
+    word(intent.verdict(), "not stated")
+}
+
+fn meaning(meaning: Meaning) -> &'static str {
+    word(meaning.verdict(), "unknown")
+}
+
+fn word(verdict: Option<Verdict>, none: &'static str) -> &'static str {
+    match verdict {
+        Some(Verdict::Allowed) => "allowed",
+        Some(Verdict::Denied) => "denied",
+        None => none,
+    }
+}

@@ -1,0 +1,98 @@
+//! What is known of a run while it goes on, and how that reads in one line. Pure: time comes in as an argument.
+
+use std::time::Duration;
+
+use crate::model::event::Event;
+
+use super::super::duration::human;
+use super::super::text::{Charset, harmless, number};
+
+/// What is known now.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct State {
+    phase: Option<Phase>,
+    seen: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Phase {
+    name: String,
+    began: Duration,
+    done: u64,
+    total: Option<u64>,
+}
+
+impl State {
+    /// Takes news that came so long after the start.
+    pub fn take(&mut self, event: Event, elapsed: Duration) {
+        match event {
+            Event::PhaseBegan { phase, total } => {
+                self.phase = Some(Phase { name: phase, began: elapsed, done: 0, total });
+                self.seen = None;
+            }
+            Event::Progress { done } => {
+                if let Some(phase) = &mut self.phase {
+                    phase.done = done;
+                }
+            }
+            Event::PhaseEnded { .. } => self.phase = None,
+            Event::Seen { flow, call } => self.seen = Some(format!("{} {flow}", call.word())),
+            Event::Note { .. } => {}
+        }
+    }
+
+    /// The name of the phase that is on.
+    pub fn phase(&self) -> Option<&str> {
+        self.phase.as_ref().map(|phase| phase.name.as_str())
+    }
+
+    /// How long that phase has been on.
+    pub fn phase_took(&self, elapsed: Duration) -> Duration {
+        self.phase.as_ref().map_or(Duration::ZERO, |phase| elapsed.saturating_sub(phase.began))
+    }
+
+    /// All in one line: `policies: 57 of 60, 1.3 s; last seen: LEAK a -> b:80/tcp`. Empty between phases.
+    pub fn line(&self, elapsed: Duration) -> String {
+        let Some(phase) = &self.phase else { return String::new() };
+        let count = match (phase.done, phase.total) {
+            (done, Some(total)) => format!(": {} of {}", number(done), number(total)),
+            (0, None) => String::new(),
+            (done, None) => format!(": {}", number(done)),
+        };
+        let took = human(self.phase_took(elapsed));
+        let seen = self.seen.as_ref().map(|seen| format!("; last seen: {seen}")).unwrap_or_default();
+        harmless(&format!("{}{count}, {took}{seen}", phase.name), Charset::Unicode)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::finding::Call;
+    use crate::report::fixture::flow;
+
+    #[test]
+    fn the_line_tells_phase_count_time_and_the_last_trouble() {
+        let mut state = State::default();
+        let at = Duration::from_millis;
+        assert_eq!(state.line(at(0)), "", "nothing has begun");
+        let table = [
+            (Event::PhaseBegan { phase: "world".into(), total: None }, 100, "world, 0 ms", "a phase begins"),
+            (Event::Progress { done: 4 }, 1_300, "world: 4, 1.2 s", "counted without an end"),
+            (Event::PhaseBegan { phase: "policies".into(), total: Some(9_900) }, 2_000, "policies: 0 of 9,900, 0 ms", "the next"),
+            (Event::Progress { done: 9_000 }, 3_000, "policies: 9,000 of 9,900, 1.0 s", "counted up to an end"),
+            (
+                Event::Seen { flow: flow("a", "b", "80/tcp"), call: Call::Leak },
+                3_000,
+                "policies: 9,000 of 9,900, 1.0 s; last seen: LEAK a -> b:80/tcp",
+                "trouble is named",
+            ),
+            (Event::PhaseEnded { took: at(1_000) }, 3_000, "", "and between phases there is nothing to say"),
+            (Event::PhaseBegan { phase: "\u{1b}[2Jx".into(), total: None }, 0, "\\u{1b}[2Jx, 0 ms", "names are harmless"),
+        ];
+        for (event, ms, expected, why) in table {
+            state.take(event, at(ms));
+            assert_eq!(state.line(at(ms)), expected, "{why}");
+        }
+    }
+}
