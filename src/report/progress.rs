@@ -56,6 +56,13 @@ impl Progress {
         }
     }
 
+    /// Clears what was drawn: from now on others may write.
+    pub fn finish(&self) {
+        if let Shown::Bar(bar) = &self.shown {
+            bar.finish_and_clear();
+        }
+    }
+
     fn with(shown: Shown) -> Self {
         Self { state: Arc::default(), began: Instant::now(), shown }
     }
@@ -107,9 +114,7 @@ impl Listener for Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if let Shown::Bar(bar) = &self.shown {
-            bar.finish_and_clear();
-        }
+        self.finish();
     }
 }
 
