@@ -6,6 +6,7 @@
 mod check;
 mod decode;
 pub mod diagnostic;
+mod labels;
 mod log;
 mod manifest;
 mod raw;

@@ -1,5 +1,7 @@
 //! Whatever is thrown at the loader, it answers: with a scenario that is whole, or with diagnostics that can be shown.
 
+#![cfg(feature = "harness")]
+
 use std::path::Path;
 
 use leakproof::model::document::Strictness;
@@ -38,7 +40,7 @@ fn load(scenario: &str, policies: &str) -> TestCaseResult {
             Ok(scenario) => whole(&scenario)?,
             Err(refusal) => {
                 prop_assert!(refusal.errors() > 0, "refused without an error");
-                refusal.diagnostics.iter().try_for_each(|diagnostic| shown(diagnostic))?;
+                refusal.diagnostics.iter().try_for_each(shown)?;
                 prop_assert!(!refusal.render(Colour::Always).is_empty());
             }
         }
@@ -59,7 +61,7 @@ fn shown(diagnostic: &Diagnostic) -> TestCaseResult {
 fn whole(scenario: &Scenario) -> TestCaseResult {
     prop_assert!(scenario.endpoints().is_sorted_by(|a, b| a.name < b.name));
     prop_assert_eq!(scenario.warnings().len(), scenario.remarks().len());
-    scenario.remarks().iter().try_for_each(|diagnostic| shown(diagnostic))?;
+    scenario.remarks().iter().try_for_each(shown)?;
     prop_assert!(!scenario.stages().is_empty());
     for stage in scenario.stages() {
         prop_assert_eq!(stage.intent.iter().len(), stage.cells.len());

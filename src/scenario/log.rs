@@ -106,6 +106,11 @@ impl Log {
         self.errors >= KEPT
     }
 
+    /// As [`nearest`], while there is anybody left to read it: the search is what costs in a file full of errors.
+    pub fn nearest<'a>(&self, wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+        if self.is_full() { None } else { nearest(wrong, known) }
+    }
+
     /// How many errors there are so far, those not kept included.
     pub fn errors(&self) -> usize {
         self.errors + self.omitted

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use super::decode::{At, Dialect, Fields, entries, items, text};
 use super::diagnostic::{Code, Diagnostic, Refusal};
+use super::labels::Own;
 use super::log::{Log, error, nearest, warning};
-use super::raw::read::Own;
 use super::text::Span;
 use super::tree::{Node, Value};
 use super::yaml;

@@ -3,6 +3,8 @@
 //! The JSON Schema is made from these types, and [`read`] reads them off the tree. A test holds the two against each
 //! other, so that an editor knows exactly the keys that are read.
 
+mod duration;
+mod endpoints;
 pub(in crate::scenario) mod port;
 pub(in crate::scenario) mod read;
 

@@ -11,7 +11,7 @@ use crate::model::port::{Port, Protocol, ServedPort};
 use crate::scenario::Endpoint;
 use crate::scenario::decode::At;
 use crate::scenario::diagnostic::Code;
-use crate::scenario::log::{Log, error, nearest};
+use crate::scenario::log::{Log, error};
 use crate::scenario::raw;
 use crate::scenario::text::Span;
 use crate::scenario::world::{Outside, Pod};
@@ -108,8 +108,8 @@ impl Cast {
     }
 
     /// The nearest name there is.
-    pub fn nearest(&self, wrong: &str) -> Option<String> {
-        nearest(wrong, self.endpoints.iter().map(|endpoint| endpoint.name.as_str()))
+    pub fn nearest(&self, wrong: &str, log: &Log) -> Option<String> {
+        log.nearest(wrong, self.endpoints.iter().map(|endpoint| endpoint.name.as_str()))
     }
 
     /// What an endpoint serves by its own definition.

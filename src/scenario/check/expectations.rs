@@ -56,14 +56,17 @@ fn who(names: &[At<String>], world: &World, cast: &Cast, log: &mut Log) -> Vec<E
         let found = cast.find(&name.value);
         match found.filter(|id| world.pods.contains_key(id) || world.outside.contains_key(id)) {
             Some(id) => all.push(id),
-            None => log.push(match found {
-                Some(id) => error(Code::UnknownName, format!("`{}` does not exist at this stage", name.value))
-                    .at(name.span)
-                    .note(cast.span(id), "it is defined here"),
-                None => error(Code::UnknownName, format!("nothing is called `{}`", name.value))
-                    .note(name.span, "neither a pod nor an outside endpoint")
-                    .help_maybe(cast.nearest(&name.value)),
-            }),
+            None => {
+                let draft = match found {
+                    Some(id) => error(Code::UnknownName, format!("`{}` does not exist at this stage", name.value))
+                        .at(name.span)
+                        .note(cast.span(id), "it is defined here"),
+                    None => error(Code::UnknownName, format!("nothing is called `{}`", name.value))
+                        .note(name.span, "neither a pod nor an outside endpoint")
+                        .help_maybe(cast.nearest(&name.value, log)),
+                };
+                log.push(draft);
+            }
         }
     }
     all.sort_unstable();

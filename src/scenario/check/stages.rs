@@ -9,7 +9,7 @@ use crate::policy::Policy;
 use crate::scenario::Change;
 use crate::scenario::decode::At;
 use crate::scenario::diagnostic::Code;
-use crate::scenario::log::{Log, error, nearest};
+use crate::scenario::log::{Log, error};
 use crate::scenario::manifest::Manifest;
 use crate::scenario::raw;
 use crate::scenario::text::Span;
@@ -138,7 +138,8 @@ fn home(cast: &Cast, namespaces: &BTreeMap<String, Labels>, log: &mut Log) {
             continue;
         }
         let span = cast.homes.get(id).copied().unwrap_or_default();
-        let hint = nearest(&pod.namespace, namespaces.keys().map(String::as_str))
+        let hint = log
+            .nearest(&pod.namespace, namespaces.keys().map(String::as_str))
             .unwrap_or_else(|| format!("add `{}: {{}}` under `namespaces`", pod.namespace));
         log.push(
             error(Code::UnknownName, format!("there is no namespace `{}`", pod.namespace))
@@ -193,7 +194,7 @@ impl Player<'_> {
         if let Some(home) = policy.reference().namespace
             && !self.world.namespaces.contains_key(&home)
         {
-            let hint = nearest(&home, self.world.namespaces.keys().map(String::as_str));
+            let hint = self.log.nearest(&home, self.world.namespaces.keys().map(String::as_str));
             let draft = error(Code::UnknownName, format!("there is no namespace `{home}` in the scenario"));
             self.log.push(if namespace == name {
                 draft
@@ -254,7 +255,7 @@ impl Player<'_> {
             Some(_) => error(Code::UnknownName, format!("`{}` is no pod", name.value)).at(name.span),
             None => error(Code::UnknownName, format!("there is no pod `{}`", name.value))
                 .at(name.span)
-                .help_maybe(self.cast.nearest(&name.value)),
+                .help_maybe(self.cast.nearest(&name.value, self.log)),
         };
         self.log.push(draft);
         None
@@ -274,7 +275,7 @@ impl Player<'_> {
         }
         for (name, labels) in &step.relabel.namespaces {
             if !self.world.namespaces.contains_key(&name.value) {
-                let hint = nearest(&name.value, self.world.namespaces.keys().map(String::as_str));
+                let hint = self.log.nearest(&name.value, self.world.namespaces.keys().map(String::as_str));
                 let draft = error(Code::UnknownName, format!("there is no namespace `{}`", name.value));
                 self.log.push(draft.at(name.span).help_maybe(hint));
                 continue;
@@ -338,28 +339,23 @@ impl Player<'_> {
     }
 
     fn delete(&mut self, step: &raw::Step, changes: &mut Vec<Change>) {
+        let mut there: BTreeMap<String, _> =
+            self.policies.iter().map(|(key, policy)| (policy.reference().to_string(), key.clone())).collect();
         for name in &step.delete {
-            let found = self.policies.keys().find(|key| {
-                let (namespace, policy, kind) = key;
-                let reference = PolicyRef { kind: kind.clone(), namespace: namespace.clone(), name: policy.clone() };
-                reference.to_string() == name.value
-            });
-            let Some(found) = found.cloned() else {
-                self.unknown_policy(name);
-                continue;
-            };
-            if let Some(policy) = self.policies.remove(&found) {
-                changes.push(Change::DeletePolicy(policy.reference()));
+            let found = there.remove(&name.value).and_then(|key| self.policies.remove(&key));
+            match found {
+                Some(policy) => changes.push(Change::DeletePolicy(policy.reference())),
+                None => self.unknown_policy(name, there.keys().map(String::as_str)),
             }
         }
     }
 
-    fn unknown_policy(&mut self, name: &At<String>) {
-        let there: Vec<String> = self.policies.values().map(|policy| policy.reference().to_string()).collect();
-        let short = there.iter().find(|full| full.rsplit('/').next() == Some(name.value.as_str()));
-        let hint = match short {
-            Some(full) => Some(format!("write `{full}`")),
-            None => nearest(&name.value, there.iter().map(String::as_str)),
+    fn unknown_policy<'p>(&mut self, name: &At<String>, there: impl Iterator<Item = &'p str> + Clone) {
+        let hint = if self.log.is_full() {
+            None
+        } else {
+            let full = there.clone().find(|full| full.rsplit('/').next() == Some(name.value.as_str()));
+            full.map(|full| format!("write `{full}`")).or_else(|| self.log.nearest(&name.value, there))
         };
         let draft = error(Code::UnknownName, format!("no policy `{}` is in force at this step", name.value));
         self.log.push(draft.at(name.span).help_maybe(hint));

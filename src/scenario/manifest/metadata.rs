@@ -4,8 +4,8 @@ use super::{KUBERNETES, drop_filled, texts};
 use crate::model::labels::{Labels, check_dns_label, check_subdomain};
 use crate::scenario::decode::{At, Fields, text};
 use crate::scenario::diagnostic::Code;
+use crate::scenario::labels::{self, Own};
 use crate::scenario::log::{Log, error};
-use crate::scenario::raw::read::{Own, labels_in};
 
 /// What a server, or something that runs in a cluster, fills in.
 pub(super) const FILLED: [&str; 9] = [
@@ -47,7 +47,7 @@ pub(super) fn read(manifest: &mut Fields<'_>, own: Own, log: &mut Log) -> Option
     {
         log.push(error(Code::InvalidValue, format!("the namespace `{}` {why}", namespace.value)).at(namespace.span));
     }
-    let labels = fields.optional("labels").map(|node| labels_in(node, KUBERNETES, own, log)).unwrap_or_default();
+    let labels = fields.optional("labels").map(|node| labels::read(node, KUBERNETES, own, log)).unwrap_or_default();
     if let Some(node) = fields.optional("annotations") {
         texts(node, "the annotation", log);
     }

@@ -15,9 +15,9 @@ use crate::policy::selector::LabelSelector;
 use crate::policy::{Clause, Policy};
 use crate::scenario::decode::{At, Fields, choice, integer, items, text};
 use crate::scenario::diagnostic::Code;
+use crate::scenario::labels::Own;
 use crate::scenario::log::{Log, error, warning};
 use crate::scenario::raw::port::check_name;
-use crate::scenario::raw::read::Own;
 use crate::scenario::text::Span;
 use crate::scenario::tree::{Node, Resolved, Value, resolve};
 

@@ -5,8 +5,8 @@ use crate::model::labels::check_value;
 use crate::policy::selector::{LabelSelector, Operator, Requirement};
 use crate::scenario::decode::{Fields, choice, items, text};
 use crate::scenario::diagnostic::Code;
+use crate::scenario::labels::{self, Own, check_label_key};
 use crate::scenario::log::{Log, error};
-use crate::scenario::raw::read::{Own, check_label_key, labels_in};
 use crate::scenario::tree::Node;
 
 #[derive(Clone, Copy)]
@@ -23,8 +23,10 @@ const WORDS: [(&str, Word); 4] =
 /// Reads a selector. What could not be read of it goes to the log, so that it is never used half read.
 pub(super) fn read(node: &Node, what: &'static str, log: &mut Log) -> LabelSelector {
     let Some(mut fields) = Fields::open(node, what, KUBERNETES, log) else { return LabelSelector::default() };
-    let match_labels =
-        fields.optional("matchLabels").map(|node| labels_in(node, KUBERNETES, Own::Refused, log).0).unwrap_or_default();
+    let match_labels = fields
+        .optional("matchLabels")
+        .map(|node| labels::read(node, KUBERNETES, Own::Refused, log).0)
+        .unwrap_or_default();
     let match_expressions = fields
         .optional("matchExpressions")
         .map(|node| items(node, "`matchExpressions`", log).iter().filter_map(|item| requirement(item, log)).collect())
