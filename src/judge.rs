@@ -187,6 +187,20 @@ impl Judge {
         &self.rules
     }
 
+    /// From now on every cell's turn comes once in this: agents that cannot keep up were told to go slower. Evidence is
+    /// then looked for further back; nothing that was seen changes.
+    pub fn slow_down(&mut self, interval: Duration) {
+        self.rules.interval = interval;
+        self.rules.window = window(self.rules.deadline, interval);
+    }
+
+    /// Attempts of this stage whose outcome was seen, and those that could not see.
+    pub fn sight(&self) -> (u64, u64) {
+        self.cells.iter().fold((0, 0), |(seen, unseen), cell| {
+            (seen + u64::from(cell.track.attempts), unseen + u64::from(cell.track.unseen))
+        })
+    }
+
     /// Takes a sighting. Those of flows and endpoints that are not of this stage are passed over.
     pub fn see(&mut self, sighting: &Sighting) {
         match sighting {

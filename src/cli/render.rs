@@ -80,7 +80,10 @@ pub fn diff(arguments: &DiffArguments, look: &Look) -> io::Result<u8> {
     };
     let mut different = false;
     output::print(|w| {
-        different = { let _ = (&before, &after, &w, look); false };
+        different = {
+            let _ = (&before, &after, &w, look);
+            false
+        };
         Ok(())
     })?;
     Ok(if different { exit::Exit::Contradiction.code() } else { 0 })

@@ -75,9 +75,11 @@ fn write_straight(path: &Path, render: impl FnOnce(&mut dyn Write) -> io::Result
         .open(path)
         .map_err(|source| SaveError::Create { path: path.to_owned(), source })?;
     let mut writer = BufWriter::new(file);
-    render(&mut writer)
-        .and_then(|()| writer.flush())
-        .map_err(|source| SaveError::Write { path: path.to_owned(), kept: Kept::WrittenInPart, source })
+    render(&mut writer).and_then(|()| writer.flush()).map_err(|source| SaveError::Write {
+        path: path.to_owned(),
+        kept: Kept::WrittenInPart,
+        source,
+    })
 }
 
 fn replace(
@@ -92,11 +94,17 @@ fn replace(
         .create_new(true)
         .open(&beside)
         .map_err(|source| SaveError::Create { path: beside.clone(), source })?;
-    let written = fill(file, permissions, render)
-        .map_err(|source| SaveError::Write { path: asked.to_owned(), kept: Kept::AsItWas, source });
+    let written = fill(file, permissions, render).map_err(|source| SaveError::Write {
+        path: asked.to_owned(),
+        kept: Kept::AsItWas,
+        source,
+    });
     let replaced = written.and_then(|()| {
-        fs::rename(&beside, target)
-            .map_err(|source| SaveError::Replace { path: asked.to_owned(), kept: Kept::AsItWas, source })
+        fs::rename(&beside, target).map_err(|source| SaveError::Replace {
+            path: asked.to_owned(),
+            kept: Kept::AsItWas,
+            source,
+        })
     });
     if replaced.is_err() {
         // The error that is told is the first one; a file that cannot be removed either is the smaller trouble.

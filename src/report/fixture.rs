@@ -192,7 +192,8 @@ pub fn pipeline() -> Document {
                 let flow = flow(from, to, at);
                 let place = cells.len() as u64;
                 bare.push(cell(flow.clone(), Verdict::Allowed, Intent::Unstated, 0, place));
-                let allowed = !to.starts_with("data-store") || (namespace, role) == ("ai-data-pipeline", "ai-processing");
+                let allowed =
+                    !to.starts_with("data-store") || (namespace, role) == ("ai-data-pipeline", "ai-processing");
                 let verdict = if allowed { Verdict::Allowed } else { Verdict::Denied };
                 let ingress = match (to.starts_with("data-store"), allowed) {
                     (false, _) => 0,
@@ -225,8 +226,7 @@ pub fn pipeline() -> Document {
         serves: serves.iter().map(|at| ServedPort { port: port(at), name: None }).collect(),
     });
     let created = format!("created NetworkPolicy {}", policy());
-    let stages =
-        vec![stage("baseline", Vec::new(), 270_000, bare), stage("policies", vec![created], 680_000, cells)];
+    let stages = vec![stage("baseline", Vec::new(), 270_000, bare), stage("policies", vec![created], 680_000, cells)];
     document("ai-data-pipeline", endpoints.collect(), stages)
 }
 
@@ -337,12 +337,13 @@ pub fn troubled() -> Document {
     document.counts = counts;
     document.exit = 11;
     document.fabric.fault = Some("leak:intruder->data-store-1:5432/tcp".into());
-    document.warnings = vec!["the policy names no port: every port and protocol of the data store is open to its \
+    document.warnings = vec![
+        "the policy names no port: every port and protocol of the data store is open to its \
                               peers, also those it may serve one day"
-        .into()];
+            .into(),
+    ];
     document.left_behind = vec!["remove netns `lp-k3f9-plain`: device or resource busy".into()];
-    document.agents[5].blind =
-        vec![BlindSpan { from_us: 690_000, until_us: 1_300_000, why: Blindness::Starved }];
+    document.agents[5].blind = vec![BlindSpan { from_us: 690_000, until_us: 1_300_000, why: Blindness::Starved }];
     document.agents[5].reconnects = 1;
     document.events = vec![
         Happening { at_us: 684_000, subject: "lab".into(), what: "rules of node-1 switched".into() },

@@ -157,9 +157,9 @@ impl<'a> Profiles<'a> {
     /// `b` and `c`, then `a` and `c` can, and every ordered pair within a class has the same profile.
     fn could_change_places(&self, a: usize, b: usize) -> bool {
         self.pair(a, b) == self.pair(b, a)
-            && (0..self.names.len()).filter(|c| *c != a && *c != b).all(|c| {
-                self.pair(a, c) == self.pair(b, c) && self.pair(c, a) == self.pair(c, b)
-            })
+            && (0..self.names.len())
+                .filter(|c| *c != a && *c != b)
+                .all(|c| self.pair(a, c) == self.pair(b, c) && self.pair(c, a) == self.pair(c, b))
     }
 
     fn alike(&self) -> Vec<Vec<usize>> {

@@ -40,12 +40,7 @@ pub fn reason_of_unsureness(cell: &Cell) -> Option<String> {
     match cell.call {
         Call::Inconclusive => Some(cell.note.clone().unwrap_or_else(|| story::seen(&cell.reality))),
         Call::Unjudged => Some("seen, but neither intent nor meaning says how it should be".into()),
-        Call::Ok
-        | Call::Leak
-        | Call::Outage
-        | Call::WrongServer
-        | Call::Contradiction
-        | Call::Unsupported => None,
+        Call::Ok | Call::Leak | Call::Outage | Call::WrongServer | Call::Contradiction | Call::Unsupported => None,
     }
 }
 
@@ -97,7 +92,9 @@ mod tests {
     fn cells_are_grouped_by_what_is_said_of_them() {
         let document = troubled();
         let stage = &document.stages[1];
-        let told = |groups: Vec<Group>| groups.iter().map(|group| (group.flows.len(), group.sentence.clone())).collect::<Vec<_>>();
+        let told = |groups: Vec<Group>| {
+            groups.iter().map(|group| (group.flows.len(), group.sentence.clone())).collect::<Vec<_>>()
+        };
         assert_eq!(told(unsure(stage)), [(2, "not seen: the agent got no processor time".to_owned())]);
         assert_eq!(told(weak(stage)).len(), 1, "all three weak witnesses have one sentence");
         assert_eq!(told(notes(stage)).len(), 1, "a rejection is noted");

@@ -50,14 +50,8 @@ fn suite(document: &Document, stage: &Stage) -> TestSuite {
 }
 
 fn case(document: &Document, stage: &Stage, cell: &Cell, finding: Option<&Finding>) -> TestCase {
-    let trial = name::trial(
-        document.fabric.kind,
-        &document.scenario.name,
-        &stage.name,
-        &cell.flow,
-        cell.intent,
-        cell.meaning,
-    );
+    let trial =
+        name::trial(document.fabric.kind, &document.scenario.name, &stage.name, &cell.flow, cell.intent, cell.meaning);
     let mut case = TestCase::new(trial, status(cell, finding));
     case.set_classname(safe(&format!("{}::{}", prefix(document), stage.name)));
     if let Some(us) = cell.time_to_enforce_us {
@@ -74,9 +68,7 @@ fn status(cell: &Cell, finding: Option<&Finding>) -> TestCaseStatus {
             Some(finding) => failure(finding.call.word(), cell, Some(finding)),
             None => TestCaseStatus::success(),
         },
-        Call::Leak | Call::Outage | Call::WrongServer | Call::Contradiction => {
-            failure(cell.call.word(), cell, finding)
-        }
+        Call::Leak | Call::Outage | Call::WrongServer | Call::Contradiction => failure(cell.call.word(), cell, finding),
         Call::Inconclusive | Call::Unjudged => {
             let why = groups::reason_of_unsureness(cell).unwrap_or_default();
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
@@ -175,7 +167,9 @@ mod tests {
 
     fn only_trouble(mut document: Document) -> Document {
         for stage in &mut document.stages {
-            stage.cells.retain(|cell| cell.call != Call::Ok || cell.flow.to == "intruder" && cell.flow.from == "impostor");
+            stage
+                .cells
+                .retain(|cell| cell.call != Call::Ok || cell.flow.to == "intruder" && cell.flow.from == "impostor");
         }
         document
     }

@@ -121,8 +121,8 @@ fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in harmless(text, Charset::Unicode).chars() {
         match c {
-            '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '<' | '>' | '#' | '!' | '|' | '~' | '&' | '@' | '$' | '"'
-            | '\'' => {
+            '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '<' | '>' | '#' | '!' | '|' | '~' | '&' | '@' | '$'
+            | '"' | '\'' => {
                 safe.push_str("&#");
                 safe.push_str(&u32::from(c).to_string());
                 safe.push(';');
@@ -150,7 +150,9 @@ mod tests {
     fn trouble_is_told_in_a_table() {
         let text = rendered(&troubled());
         let head: String = text.split_inclusive('\n').take_while(|line| !line.starts_with("<details>")).collect();
-        assert_data_eq!(head, str![[r#"
+        assert_data_eq!(
+            head,
+            str![[r#"
 ### LEAK: ai-data-pipeline &#91;lab: 2 nodes, nftables, Linux 6.18&#93;
 
 > **FAULT**: deliberate fault &#96;leak:intruder-&#62;data-store-1:5432/tcp&#96;: this run proves nothing about a policy
@@ -175,7 +177,8 @@ mod tests {
 - 59 cells have no stated intent: what the policies say judged them alone
 
 
-"#]]);
+"#]]
+        );
         assert_eq!(text.matches("<details>").count(), 2, "a matrix per stage, folded away");
         assert_eq!(text.matches("<details>").count(), text.matches("</details>").count());
     }

@@ -183,7 +183,12 @@ mod tests {
     fn windows_tell_what_is_known_of_their_length() {
         let table = [
             (Some(1_190_000), Some(1_510_000), "leak at 1.2 s for 300 ms to 320 ms (31 attempts)", "bounded both ways"),
-            (None, Some(1_510_000), "leak at 1.2 s from the stage's start, for at least 300 ms (31 attempts)", "no start"),
+            (
+                None,
+                Some(1_510_000),
+                "leak at 1.2 s from the stage's start, for at least 300 ms (31 attempts)",
+                "no start",
+            ),
             (
                 Some(1_190_000),
                 None,

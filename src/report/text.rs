@@ -192,7 +192,11 @@ mod tests {
         assert_eq!(wrap("abcdefghij k", 4), ["abcd", "efgh", "ij k"], "a word too long is cut");
         assert_eq!(wrap("", 10), [""], "nothing is one empty line");
         assert_eq!(wrap("日本語", 4), ["日本", "語"], "wide characters count twice");
-        assert_eq!(wrap("from a -> b:1/tcp, in 36 ms,", 14), ["from", "a -> b:1/tcp,", "in 36 ms,"], "flows and times hold");
+        assert_eq!(
+            wrap("from a -> b:1/tcp, in 36 ms,", 14),
+            ["from", "a -> b:1/tcp,", "in 36 ms,"],
+            "flows and times hold"
+        );
         assert_eq!(wrap("日本", 1), ["日", "本"], "even where not one fits, it ends");
     }
 

@@ -84,6 +84,12 @@ impl<'a> Draft<'a> {
         self.tell.hear(Event::PhaseEnded { took });
     }
 
+    /// A word for a person, now and in the document.
+    pub(super) fn warn(&mut self, text: String) {
+        self.tell.hear(Event::Note { text: text.clone() });
+        self.document.warnings.push(text);
+    }
+
     pub(super) fn add(&mut self, judged: Judged<'_>) {
         let stage = assemble::stage(judged, self.began);
         self.document.stages.push(stage);

@@ -44,6 +44,13 @@ pub(super) const ATTEMPTS: u32 = 4;
 /// The last cell of the baseline has to be reached within this.
 const BASELINE_WITHIN: Duration = Duration::from_secs(10);
 
+/// Whether agents keep the pace is looked at so often.
+const PACE_CHECK: Duration = Duration::from_millis(1200);
+/// They do not where more than one attempt in so many could not see.
+const BLIND_SHARE: u64 = 5;
+/// No pace is slower than this by itself.
+const SLOWEST: Duration = Duration::from_millis(500);
+
 /// Runs one scenario. `show` is given the document once the verdicts are there, before anything is torn down.
 pub(super) async fn run<F: Fabric>(
     fabric: &F,
@@ -105,6 +112,8 @@ struct Under {
     who: Who,
     proven: Proven,
     planned: Option<Arc<CellSet>>,
+    /// The pace of the present plan.
+    pace: Pace,
 }
 
 impl Voyage<'_> {
@@ -125,7 +134,14 @@ impl Voyage<'_> {
             scenario: scenario.file().display().to_string(),
             began: self.draft.began(),
         };
-        let mut under = Under { crew, sightings, who, proven: Proven::default(), planned: None };
+        let mut under = Under {
+            crew,
+            sightings,
+            who,
+            proven: Proven::default(),
+            planned: None,
+            pace: Pace { interval: Duration::ZERO, attempts: 1 },
+        };
         let result = self.stages(world, &mut under).await;
         self.draft.document.agents = under.crew.disband(self.draft.began()).await;
         result
@@ -149,7 +165,7 @@ impl Voyage<'_> {
         self.plan(&cells, under).await?;
         let acknowledged = clock::now();
         let rules =
-            Rules { converge_within: BASELINE_WITHIN, ..self.rules(sent, &cells, self.order.scenario.timing()) };
+            Rules { converge_within: BASELINE_WITHIN, ..self.rules(sent, under.pace, self.order.scenario.timing()) };
         let mut judge = Baseline::new(Arc::clone(&cells), rules, under.who.clone());
         let post = Post { sightings: &mut under.sightings, clock: clock::now, listener: self.draft.tell() };
         let ended = watch::prove(&mut judge, post, self.stop.wait()).await;
@@ -209,11 +225,10 @@ impl Voyage<'_> {
         }
         let predictions = oracle::predict(&after, &stage.cells);
         let meaning = predictions.matrix().map(|_, _, prediction| prediction.meaning);
-        let rules = self.rules(enacted.sent, &stage.cells, stage.timing);
+        let rules = self.rules(enacted.sent, under.pace, stage.timing);
         let (cells, proven) = (Arc::clone(&stage.cells), under.proven.clone());
         let mut judge = Judge::new(cells, stage.intent.clone(), meaning, rules, under.who.clone(), proven);
-        let post = Post { sightings: &mut under.sightings, clock: clock::now, listener: self.draft.tell() };
-        let ended = watch::converge(&mut judge, post, self.stop.wait()).await;
+        let ended = self.converge(&mut judge, &stage.cells, under).await?;
         let now = clock::now();
         let took = now.since(enacted.sent);
         let (after, proven) =
@@ -234,13 +249,54 @@ impl Voyage<'_> {
         Ok(())
     }
 
+    /// Waits for convergence. Where agents get too little of a busy machine to keep the pace, they are told to go
+    /// slower: what they cannot see at this pace they may see at another, and no outcome is forgotten by it.
+    async fn converge(&mut self, judge: &mut Judge, cells: &Arc<CellSet>, under: &mut Under) -> Result<Ended, String> {
+        let (mut seen, mut unseen) = (0, 0);
+        loop {
+            let patience = PACE_CHECK.max(under.pace.interval * 4);
+            let enough = async {
+                tokio::select! {
+                    () = self.stop.wait() => {}
+                    () = tokio::time::sleep(patience) => {}
+                }
+            };
+            let post = Post { sightings: &mut under.sightings, clock: clock::now, listener: self.draft.tell() };
+            let ended = watch::converge(judge, post, enough).await;
+            if ended != Ended::Stopped || self.stop.pulled() {
+                return Ok(ended);
+            }
+            let (now_seen, now_unseen) = judge.sight();
+            let (fresh_seen, fresh_unseen) = (now_seen - seen.min(now_seen), now_unseen - unseen.min(now_unseen));
+            (seen, unseen) = (now_seen, now_unseen);
+            if fresh_unseen * BLIND_SHARE > fresh_seen + fresh_unseen && under.pace.interval < SLOWEST {
+                let interval = (under.pace.interval * 3).min(SLOWEST);
+                self.plan_at(cells, pace(cells.len(), self.deadline(), Some(interval)), under).await?;
+                judge.slow_down(interval);
+                self.draft.document.settings.interval_us = assemble::micros(interval);
+                self.draft.warn(format!(
+                    "this machine is too busy for the pace: every cell is now tried once in {} ms",
+                    interval.as_millis()
+                ));
+            }
+        }
+    }
+
     /// Has the agents try these cells from now on.
     async fn plan(&mut self, cells: &Arc<CellSet>, under: &mut Under) -> Result<(), String> {
+        let pace = self.pace(cells);
+        self.plan_at(cells, Pace { interval: pace.interval.max(under.pace.interval), ..pace }, under).await
+    }
+
+    async fn plan_at(&mut self, cells: &Arc<CellSet>, pace: Pace, under: &mut Under) -> Result<(), String> {
         let wanted: Vec<(FlowId, Flow)> = cells.iter().map(|(id, flow)| (id, *flow)).collect();
         let deadline = self.deadline();
-        let plan = SweepPlan::new(wanted, self.pace(cells), deadline);
+        // Silence is trusted when its socket was looked at once more after the deadline, and connections come about in
+        // the kernel without the agent: being late by half a deadline hides nothing.
+        let plan = SweepPlan { slack: deadline / 2, ..SweepPlan::new(wanted, pace, deadline) };
         under.crew.plan(&plan).await.map_err(|error| chain(&error))?;
         under.planned = Some(Arc::clone(cells));
+        under.pace = pace;
         Ok(())
     }
 
@@ -253,8 +309,8 @@ impl Voyage<'_> {
         pace(cells.len(), self.deadline(), interval)
     }
 
-    fn rules(&mut self, sent: Moment, cells: &CellSet, timing: crate::scenario::Timing) -> Rules {
-        let (deadline, pace) = (self.deadline(), self.pace(cells));
+    fn rules(&mut self, sent: Moment, pace: Pace, timing: crate::scenario::Timing) -> Rules {
+        let deadline = self.deadline();
         let rules = Rules {
             attempts: self.order.attempts.or(timing.attempts).unwrap_or(ATTEMPTS),
             deadline,

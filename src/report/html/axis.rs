@@ -69,7 +69,10 @@ mod tests {
         assert_eq!(scale.bar(500, 1_500), Some(("0.000%".into(), "25.000%".into())), "what lies outside is cut off");
         assert_eq!(scale.bar(100, 900), None, "what lies before it all is not drawn");
         assert!(scale.covers(1_000) && scale.covers(3_000) && !scale.covers(999) && !scale.covers(3_001));
-        assert_eq!(Scale::new(0, 1_420_000).ticks(8), [0, 200_000, 400_000, 600_000, 800_000, 1_000_000, 1_200_000, 1_400_000]);
+        assert_eq!(
+            Scale::new(0, 1_420_000).ticks(8),
+            [0, 200_000, 400_000, 600_000, 800_000, 1_000_000, 1_200_000, 1_400_000]
+        );
         assert_eq!(Scale::new(5, 5).ticks(4), [5, 6], "an axis of no length has one of a microsecond");
         assert!(Scale::new(0, u64::MAX).ticks(8).len() < 10, "the longest axis has no more ticks than asked");
     }

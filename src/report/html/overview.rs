@@ -66,7 +66,8 @@ fn tiles(counts: &Counts) -> Markup {
         (counts.unjudged, "unjudged", "unsure"),
         (counts.unsupported, "unsupported", "na"),
     ];
-    let singular = |count: u64, word: &'static str| if count == 1 { word.strip_suffix('s').unwrap_or(word) } else { word };
+    let singular =
+        |count: u64, word: &'static str| if count == 1 { word.strip_suffix('s').unwrap_or(word) } else { word };
     html! {
         ul .tiles aria-label="Counts over all stages" {
             @for (place, (count, word, class)) in tiles.iter().enumerate() {

@@ -88,7 +88,8 @@ fn slowest(stage: &Stage) -> Markup {
 /// Flows, many of them folded away.
 pub fn flow_list(flows: &[&NamedFlow]) -> Markup {
     let (open, folded) = flows.split_at(flows.len().min(LISTED));
-    let list = |flows: &[&NamedFlow]| html! { ul .flows { @for flow in flows { li { code { (safe(&flow.to_string())) } } } } };
+    let list =
+        |flows: &[&NamedFlow]| html! { ul .flows { @for flow in flows { li { code { (safe(&flow.to_string())) } } } } };
     html! {
         (list(open))
         @if !folded.is_empty() {

@@ -28,9 +28,9 @@ impl Lines {
     /// Takes news into the state, and gives the line that is due now, if one is.
     pub fn due(&mut self, event: &Event, state: &mut State, elapsed: Duration) -> Option<String> {
         let ended = match event {
-            Event::PhaseEnded { took } if *took >= PATIENCE => state
-                .phase()
-                .map(|phase| harmless(&format!("{phase}: done after {}", human(*took)), Charset::Unicode)),
+            Event::PhaseEnded { took } if *took >= PATIENCE => {
+                state.phase().map(|phase| harmless(&format!("{phase}: done after {}", human(*took)), Charset::Unicode))
+            }
             Event::PhaseEnded { .. }
             | Event::PhaseBegan { .. }
             | Event::Progress { .. }

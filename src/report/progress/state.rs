@@ -79,7 +79,12 @@ mod tests {
         let table = [
             (Event::PhaseBegan { phase: "world".into(), total: None }, 100, "world, 0 ms", "a phase begins"),
             (Event::Progress { done: 4 }, 1_300, "world: 4, 1.2 s", "counted without an end"),
-            (Event::PhaseBegan { phase: "policies".into(), total: Some(9_900) }, 2_000, "policies: 0 of 9,900, 0 ms", "the next"),
+            (
+                Event::PhaseBegan { phase: "policies".into(), total: Some(9_900) },
+                2_000,
+                "policies: 0 of 9,900, 0 ms",
+                "the next",
+            ),
             (Event::Progress { done: 9_000 }, 3_000, "policies: 9,000 of 9,900, 1.0 s", "counted up to an end"),
             (
                 Event::Seen { flow: flow("a", "b", "80/tcp"), call: Call::Leak },
@@ -88,7 +93,12 @@ mod tests {
                 "trouble is named",
             ),
             (Event::PhaseEnded { took: at(1_000) }, 3_000, "", "and between phases there is nothing to say"),
-            (Event::PhaseBegan { phase: "\u{1b}[2Jx".into(), total: None }, 0, "\\u{1b}[2Jx, 0 ms", "names are harmless"),
+            (
+                Event::PhaseBegan { phase: "\u{1b}[2Jx".into(), total: None },
+                0,
+                "\\u{1b}[2Jx, 0 ms",
+                "names are harmless",
+            ),
         ];
         for (event, ms, expected, why) in table {
             state.take(event, at(ms));

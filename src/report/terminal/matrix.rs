@@ -54,11 +54,8 @@ struct Drawing<'g> {
 impl<'g> Drawing<'g> {
     fn new(grid: &'g Grid, style: Style) -> Self {
         let limit = LONGEST_LABEL.min(style.width / 3);
-        let labels: Vec<String> = grid
-            .rows
-            .iter()
-            .map(|row| shorten(&harmless(&row.label(), style.charset), limit, style.charset))
-            .collect();
+        let labels: Vec<String> =
+            grid.rows.iter().map(|row| shorten(&harmless(&row.label(), style.charset), limit, style.charset)).collect();
         let label_width = labels.iter().map(|label| width(label)).max().unwrap_or(0);
         Self { grid, style, labels, label_width }
     }

@@ -15,7 +15,9 @@ fn style(colour: Colour, charset: Charset, verbosity: Verbosity) -> Style {
 
 #[test]
 fn a_run_as_meant() {
-    assert_data_eq!(rendered(&pipeline(), Style::default()), str![[r#"
+    assert_data_eq!(
+        rendered(&pipeline(), Style::default()),
+        str![[r#"
 ai-data-pipeline [lab: 2 nodes, nftables, Linux 6.18]
 Only ai-processing pods of the pipeline's own namespace may reach the data
 store.
@@ -55,13 +57,16 @@ policies: 50 cells, all as they should be
           took 1.4 s: world 210 ms, agents 60 ms, baseline 410 ms, policies
           650 ms, tear-down 90 ms
 
-"#]]);
+"#]]
+    );
 }
 
 #[test]
 fn a_run_with_one_of_each_trouble_in_ascii() {
     let ascii = style(Colour::Off, Charset::Ascii, Verbosity::Normal);
-    assert_data_eq!(rendered(&troubled(), ascii), str![[r#"
+    assert_data_eq!(
+        rendered(&troubled(), ascii),
+        str![[r#"
 ai-data-pipeline [lab: 2 nodes, nftables, Linux 6.18]
 Only ai-processing pods of the pipeline's own namespace may reach the data
 store.
@@ -152,7 +157,8 @@ unsupported, 44 ok of 50 cells
           took 1.4 s: world 210 ms, agents 60 ms, baseline 410 ms, policies
           650 ms, tear-down 90 ms
 
-"#]]);
+"#]]
+    );
 }
 
 #[test]
@@ -161,7 +167,9 @@ fn fifty_pods_that_look_alike_are_folded_and_a_leak_is_not() {
     spring(&mut document, "pod-002", "pod-001", "8080/tcp");
     let text = rendered(&document, Style::default());
     let matrix: String = text.split_inclusive('\n').skip(10).take(16).collect();
-    assert_data_eq!(matrix, str![[r#"
+    assert_data_eq!(
+        matrix,
+        str![[r#"
                ┌ pod-000 +16:8080/tcp
                │ ┌ pod-001:8080/tcp
                │ │ ┌ pod-002:8080/tcp
@@ -179,7 +187,8 @@ fn fifty_pods_that_look_alike_are_folded_and_a_leak_is_not() {
     pod-045, pod-048
   pod-004 +15: pod-004, pod-007, pod-010, pod-013, pod-016, pod-019, pod-022,
 
-"#]]);
+"#]]
+    );
 }
 
 #[test]
@@ -188,7 +197,9 @@ fn fifty_pods_that_do_not_look_alike_fit_into_eighty_columns() {
     spring(&mut document, "pod-002", "pod-049", "8080/tcp");
     let text = rendered(&document, Style::default());
     let matrix: String = text.split_inclusive('\n').skip(10).take(7).collect();
-    assert_data_eq!(matrix, str![[r#"
+    assert_data_eq!(
+        matrix,
+        str![[r#"
   columns have the numbers of the rows; every port is 8080/tcp
                       1 1111111112 2222222223 3333333334 4444444445
              1234567890 1234567890 1234567890 1234567890 1234567890
@@ -197,7 +208,8 @@ fn fifty_pods_that_do_not_look_alike_fit_into_eighty_columns() {
    3 pod-002 xx ·xxxxxx xxxxxxxxxx xxxxxxxxxx xxxxxxxxxx xxxxxxxxxL < LEAK
    4 pod-003 xxx ·xxxxx xxxxxxxxxx xxxxxxxxxx xxxxxxxxxx xxxxxxxxxx
 
-"#]]);
+"#]]
+    );
 }
 
 #[test]
@@ -261,14 +273,20 @@ fn colour_adds_nothing_but_colour() {
 #[test]
 fn quiet_is_one_line_that_says_where_and_what() {
     let quiet = style(Colour::Off, Charset::Unicode, Verbosity::Quiet);
-    assert_data_eq!(rendered(&pipeline(), quiet), str![[r#"
+    assert_data_eq!(
+        rendered(&pipeline(), quiet),
+        str![[r#"
 ok  ai-data-pipeline [lab: 2 nodes, nftables, Linux 6.18]: 100 cells, all as they should be; exit 0: as meant
 
-"#]]);
-    assert_data_eq!(rendered(&troubled(), quiet), str![[r#"
+"#]]
+    );
+    assert_data_eq!(
+        rendered(&troubled(), quiet),
+        str![[r#"
 LEAK  ai-data-pipeline [lab: 2 nodes, nftables, Linux 6.18]: deliberate fault; 1 leak, 1 wrong server, 1 outage, 1 contradiction, 2 inconclusive, 1 unsupported, 94 ok of 100 cells; exit 11: a flow that should not work does, or the wrong server answered
 
-"#]]);
+"#]]
+    );
 }
 
 #[test]
@@ -280,7 +298,9 @@ fn verbose_tells_every_cell() {
         .skip_while(|line| !line.ends_with("intruder -> data-store-1:5432/tcp\n"))
         .take(9)
         .collect();
-    assert_data_eq!(cell, str![[r#"
+    assert_data_eq!(
+        cell,
+        str![[r#"
   LEAK    intruder -> data-store-1:5432/tcp
             intent denied, meaning denied, seen: reached
             never right for good, 34 attempts
@@ -291,9 +311,12 @@ fn verbose_tells_every_cell() {
             window: leak at 911 ms for at least 409 ms, and not over when the
             stage ended (42 attempts)
 
-"#]]);
-    let denied: String =
-        text.split_inclusive('\n').skip_while(|line| !line.ends_with("ok      plain -> data-store-1:53/udp\n")).collect();
+"#]]
+    );
+    let denied: String = text
+        .split_inclusive('\n')
+        .skip_while(|line| !line.ends_with("ok      plain -> data-store-1:53/udp\n"))
+        .collect();
     assert!(text.matches("ok      plain -> data-store-1:53/udp").count() == 2, "in both stages");
     assert!(denied.contains("witness: the listener answered ai-processing"), "{denied}");
 }
