@@ -16,7 +16,7 @@ impl Bits {
     pub(in crate::oracle) fn all(size: usize) -> Self {
         let mut words = vec![u64::MAX; size.div_ceil(64)];
         if let Some(last) = words.last_mut()
-            && size % 64 != 0
+            && !size.is_multiple_of(64)
         {
             *last = (1 << (size % 64)) - 1;
         }

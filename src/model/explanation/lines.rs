@@ -96,7 +96,7 @@ impl Story {
             }
         }
         if let Some(near) = &side.nearest {
-            self.near(near, peer);
+            self.near(near, choices(side), peer);
         }
         self.asides(side, subject);
     }
@@ -106,12 +106,13 @@ impl Story {
             "" => format!("selects every pod of {}", namespace(&story.policy)),
             selector => format!("selects {} by {selector}", subject.name),
         };
-        let types = match by {
-            Types::Stated => "",
-            Types::Defaulted => ", by default since it lists no policyTypes",
+        // Ingress by default surprises nobody; egress by default does.
+        let types = match (by, direction) {
+            (Types::Stated, _) | (Types::Defaulted, Direction::Ingress) => "",
+            (Types::Defaulted, Direction::Egress) => "; it lists no policyTypes, but has egress rules",
         };
         self.add(0, Mark::Blank, "");
-        self.add(1, Mark::Policy, format!("{} {how}, and isolates for {direction}{types}", story.policy));
+        self.add(1, Mark::Policy, format!("{} {how}{types}", story.policy));
         if story.rules.is_empty() {
             self.add(2, Mark::Held(Met::No), format!("it has no {direction} rule, so it lets nothing through"));
         }
@@ -146,21 +147,28 @@ impl Story {
                     self.add(4, Mark::Plain, format!("wants {}, but {}", wants(condition), finds(condition, peer)))
                 }
                 // Where what is there reads like what is wanted, saying it twice helps nobody.
-                Met::Yes if condition.finds != condition.wants => self.add(4, Mark::Plain, finds(condition, peer)),
+                Met::Yes if !condition.wants.starts_with(&condition.finds) => {
+                    self.add(4, Mark::Plain, finds(condition, peer))
+                }
                 Met::Yes => {}
             }
         }
     }
 
-    fn near(&mut self, near: &NearMiss, peer: &Party) {
-        let lacks: Vec<_> =
-            near.unmet.iter().map(|unmet| format!("wants {}, but {}", wants(unmet), finds(unmet, peer))).collect();
-        self.add(0, Mark::Blank, "");
-        self.add(1, Mark::Hint, format!("Closest is {}: it {}.", near.rule, lacks.join("; and it ")));
+    fn near(&mut self, near: &NearMiss, choices: usize, peer: &Party) {
         // The commonest surprise of the whole API, so it is spelled out.
-        if let [only] = near.unmet.as_slice()
-            && only.about == About::Namespace
-        {
+        let own_namespace = match near.unmet.as_slice() {
+            [only] => only.about == About::Namespace,
+            _ => false,
+        };
+        if choices > 1 || own_namespace {
+            self.add(0, Mark::Blank, "");
+        }
+        // Where there is but one way in, its line above says it all.
+        if choices > 1 {
+            self.add(1, Mark::Hint, format!("Closest is {}: it {}.", near.rule, unmet(&near.unmet, peer)));
+        }
+        if own_namespace {
             let hint = "A podSelector alone means pods of the policy's own namespace; a namespaceSelector in the same \
                         entry would name others.";
             self.add(1, Mark::Hint, hint);
@@ -169,6 +177,7 @@ impl Story {
 
     fn asides(&mut self, side: &Side, subject: &Party) {
         let mut asides = Vec::new();
+        let mut others = 0;
         for story in &side.policies {
             match story.standing {
                 Standing::Isolates { .. } => {}
@@ -176,14 +185,21 @@ impl Story {
                     asides.push(format!("{} selects it too, but {}", story.policy, silent(side.direction, by, inert)));
                 }
                 Standing::SelectsOthers => {
-                    let unmet: Vec<_> = story.conditions.iter().filter(|c| c.met == Met::No).collect();
-                    let lacks: Vec<_> = unmet
-                        .iter()
-                        .map(|unmet| format!("wants {}, but {}", wants(unmet), finds(unmet, subject)))
-                        .collect();
-                    asides.push(format!("{} does not select it: {}", story.policy, lacks.join("; ")));
+                    others += 1;
+                    if others <= ASIDES {
+                        asides.push(format!(
+                            "{} does not select it: {}",
+                            story.policy,
+                            unmet(&story.conditions, subject)
+                        ));
+                    }
                 }
             }
+        }
+        match others.saturating_sub(ASIDES) {
+            0 => {}
+            1 => asides.push("1 more policy of its namespace does not select it".to_owned()),
+            many => asides.push(format!("{many} more policies of its namespace do not select it")),
         }
         match side.elsewhere {
             0 => {}
@@ -196,6 +212,24 @@ impl Story {
             asides.into_iter().for_each(|aside| self.add(2, Mark::Aside, aside));
         }
     }
+}
+
+/// So many policies that select other pods are told of one by one; the data has them all.
+const ASIDES: usize = 5;
+
+/// The conditions that do not hold, as one clause.
+fn unmet(conditions: &[Condition], party: &Party) -> String {
+    let unmet = conditions.iter().filter(|condition| condition.met == Met::No);
+    unmet.map(|c| format!("wants {}, but {}", wants(c), finds(c, party))).collect::<Vec<_>>().join("; and it ")
+}
+
+/// How many ways in or out the policies of a side offer: for each rule, its entries one by one.
+fn choices(side: &Side) -> usize {
+    let entries = |list: &Entries| match list {
+        Entries::Absent | Entries::Empty => 1,
+        Entries::Listed(entries) => entries.len(),
+    };
+    side.policies.iter().flat_map(|story| &story.rules).map(|rule| entries(&rule.peers) * entries(&rule.ports)).sum()
 }
 
 /// What one side comes to, in a sentence or two.

@@ -70,8 +70,11 @@ pub(super) fn peer(policy: &NetworkPolicy, peer: &Peer, met: &End<'_>) -> (Strin
 /// An entry of `ports` against the port. A name is looked up at the destination.
 pub(super) fn port(clause: &PortClause, port: Port, destination: &End<'_>) -> (String, Vec<Condition>) {
     let wanted = protocol(clause);
-    let mut conditions =
-        vec![condition(About::Protocol, wanted.to_string(), port.protocol.to_string(), wanted == port.protocol)];
+    let over = match clause.protocol {
+        Some(protocol) => protocol.to_string(),
+        None => format!("{wanted}, since it gives no protocol"),
+    };
+    let mut conditions = vec![condition(About::Protocol, over, port.protocol.to_string(), wanted == port.protocol)];
     let wants = match &clause.port {
         None => None,
         Some(PortMatch::Number(number)) => Some(format!("port {number}")),

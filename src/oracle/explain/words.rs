@@ -1,6 +1,6 @@
 //! Parts of a policy in words.
 
-use crate::model::port::{Port, Protocol};
+use crate::model::port::Port;
 use crate::oracle::ports::protocol;
 use crate::policy::network_policy::{IpBlock, NetworkPolicy, Peer, PortClause, PortMatch};
 use crate::policy::selector::{LabelSelector, Operator, Requirement};
@@ -60,14 +60,10 @@ fn block(block: &IpBlock) -> String {
 /// An entry of `ports`.
 pub(super) fn port(clause: &PortClause) -> String {
     let protocol = protocol(clause);
-    let entry = match &clause.port {
+    match &clause.port {
         None => format!("every {protocol} port"),
         Some(PortMatch::Number(number)) => Port { number: *number, protocol }.to_string(),
         Some(PortMatch::Range(first, last)) => format!("{first}-{last}/{protocol}"),
         Some(PortMatch::Name(name)) => format!("the {protocol} port named `{name}`"),
-    };
-    match clause.protocol {
-        Some(Protocol::Tcp | Protocol::Udp | Protocol::Sctp) => entry,
-        None => format!("{entry} (no protocol given, so tcp)"),
     }
 }

@@ -128,9 +128,12 @@ fn every_kind_of_port_alone_and_beside_the_next_in_both_directions() {
     }
 }
 
+/// A pod selector, and which pods it selects.
+type Target = (&'static str, fn(&str) -> bool);
+
 #[test]
 fn every_target() {
-    let targets: [(&str, fn(&str) -> bool); 7] = [
+    let targets: [Target; 7] = [
         ("", |_| true),
         ("pod=a", |pod| pod == "a"),
         ("pod in (a,b)", |pod| pod != "c"),
