@@ -205,10 +205,7 @@ fn large(entered: Entered, runtime: Arc<Runtime>) -> Result<(), Failed> {
             ingress: Clause::Given(vec![rule(&[last], &[])]),
             ..policy("ai-data-pipeline", "the-last", selects(&[("role", "data-store")]))
         });
-        let began = std::time::Instant::now();
-        holds(entered, &made, |from, to, _, _| !to.starts_with("data-store") || from == "ai-processing").await?;
-        eprintln!("1,501 policies on each of two nodes, with world, attempts and tear-down: {:?}", began.elapsed());
-        Ok(())
+        holds(entered, &made, |from, to, _, _| !to.starts_with("data-store") || from == "ai-processing").await
     })
 }
 
@@ -252,8 +249,8 @@ fn switching(entered: Entered, runtime: Arc<Runtime>) -> Result<(), Failed> {
         }
         tear_down(raised).await?;
         let right = (["Silent"].map(str::to_owned).into(), ["Reached(\"data-store\")"].map(str::to_owned).into());
-        eprintln!("{attempts} attempts under {switches} switches");
-        if seen == right && switches > 10 { Ok(()) } else { Err(format!("{switches} switches: {seen:?}").into()) }
+        let enough = switches > 10 && attempts > 100;
+        if seen == right && enough { Ok(()) } else { Err(format!("{attempts} under {switches}: {seen:?}").into()) }
     })
 }
 

@@ -367,9 +367,11 @@ fn bytes(address: IpAddr) -> Vec<u8> {
 mod tests {
     use super::*;
 
+    type Row = (&'static [usize], &'static [&'static [usize]], &'static str);
+
     #[test]
     fn transactions_are_split_where_they_would_not_fit() {
-        let rows: [(&[usize], &[&[usize]], &str); 5] = [
+        let rows: [Row; 5] = [
             (&[], &[], "nothing to do is no transaction"),
             (&[4, 6], &[&[4, 6]], "what fits exactly is one"),
             (&[4, 6, 1], &[&[4, 6], &[1]], "what does not fit begins the next"),

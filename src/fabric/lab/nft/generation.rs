@@ -29,7 +29,7 @@ impl Generation {
         let mut writer = Writer { table, number, chains: Vec::new(), sets: Sets::default() };
         let entry = writer.chain("");
         let mut rules = Vec::new();
-        let mut jumps: BTreeMap<(Direction, Family), Vec<(Vec<u8>, Decision)>> = BTreeMap::new();
+        let mut jumps: BTreeMap<(Direction, Family), Entries> = BTreeMap::new();
         for (place, guard) in guards.iter().enumerate() {
             let chain = writer.chain(&format!("-{}-{place}", guard.direction));
             for allow in &guard.allows {
@@ -78,6 +78,9 @@ impl Generation {
         rules.chain(sets).chain(chains).collect()
     }
 }
+
+/// What a map says about each address.
+type Entries = Vec<(Vec<u8>, Decision)>;
 
 struct Writer<'a> {
     table: &'a str,
