@@ -32,6 +32,7 @@ pub fn trials() -> Vec<(&'static str, Body)> {
         ("a killed process leaves no agent behind", killed),
         ("a pod that comes meets its policies, one that goes is gone", pods_come_and_go),
         ("worlds live beside each other", beside),
+        ("the step into a pod is a command that works", steps),
         ("a fault that names what is not there is refused before anything is made", wrong_names),
         ("two hundred pods can be had", two_hundred),
     ]
@@ -59,10 +60,9 @@ fn agents_of(pid: u32) -> Vec<(u32, PathBuf)> {
 }
 
 /// The folder of a world, as its agents' processes tell.
-async fn folder_of(raised: &Raised) -> Result<PathBuf, Failed> {
-    let (name, _) = raised.commands_inside().await?.swap_remove(0);
+fn folder_of(raised: &Raised) -> Result<PathBuf, Failed> {
     let mine = raised.placements().len();
-    // Other trials run in this process too: a world is told by the number of its agents and by an open socket.
+    // Other trials run in this process too: a world is told by the number of its agents.
     let mut folders: Vec<PathBuf> = agents_of(std::process::id()).into_iter().map(|(_, folder)| folder).collect();
     folders.sort();
     folders.dedup();
@@ -72,7 +72,7 @@ async fn folder_of(raised: &Raised) -> Result<PathBuf, Failed> {
             return Ok(folder);
         }
     }
-    Err(format!("no folder for the world of `{name}`").into())
+    Err(format!("no folder of {mine} agents").into())
 }
 
 async fn token_of(raised: &Raised, id: EndpointId) -> Result<String, Failed> {
@@ -108,7 +108,7 @@ fn nothing_stays(entered: Entered, runtime: Arc<Runtime>) -> Result<(), Failed> 
         // A number of pods that no other trial has, so that the agents can be told apart.
         let made = pipeline().pod("seventh", "ai-staging", 1, &[], &[]);
         let raised = raise(entered, &made).await.map_err(text)?;
-        let folder = folder_of(&raised).await?;
+        let folder = folder_of(&raised)?;
         let agents: Vec<u32> =
             agents_of(std::process::id()).into_iter().filter(|(_, f)| *f == folder).map(|(pid, _)| pid).collect();
         let stopped = nix::unistd::Pid::from_raw(agents[0].cast_signed());
@@ -281,9 +281,7 @@ fn two_hundred(entered: Entered, runtime: Arc<Runtime>) -> Result<(), Failed> {
             let node = if number % 2 == 0 { 1 } else { 2 };
             made = made.pod(&format!("p{number}"), "one", node, &[], &[served(80, Protocol::Tcp)]);
         }
-        let began = Instant::now();
         let raised = raise(entered, &made).await.map_err(text)?;
-        let up = began.elapsed();
         let _servers = serve(&raised, &made).await?;
         let (first, last) = (EndpointId(0), EndpointId(199));
         let mut wrong = Vec::new();
@@ -295,9 +293,27 @@ fn two_hundred(entered: Entered, runtime: Arc<Runtime>) -> Result<(), Failed> {
                 }
             }
         }
-        let began = Instant::now();
         tear_down(raised).await?;
-        eprintln!("200 pods with agents: up in {up:?}, torn down in {:?}", began.elapsed());
         if wrong.is_empty() { Ok(()) } else { Err(format!("{wrong:?}").into()) }
+    })
+}
+
+fn steps(entered: Entered, runtime: Arc<Runtime>) -> Result<(), Failed> {
+    block_on(&runtime, async {
+        let made = pipeline();
+        let raised = raise(entered, &made).await.map_err(text)?;
+        let steps = raised.commands_inside();
+        let (_, step) = steps.iter().find(|(name, _)| name == "intruder").ok_or("no step into intruder")?;
+        // What this process starts is in its user namespace already; a person's shell is not.
+        let step = step.split(' ').filter(|part| !part.starts_with("--user=") && !part.starts_with("--preserve"));
+        let step = step.collect::<Vec<_>>().join(" ");
+        let output = Command::new("sh").args(["-c", &format!("{step} cat /proc/net/fib_trie")]).output();
+        tear_down(raised).await?;
+        let output = output?;
+        let at = made.world.addresses(made.find("intruder")).and_then(|a| a.v4).expect("an address").to_string();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        contains(&said, &at)?;
+        let names: Vec<&str> = steps.iter().map(|(name, _)| name.as_str()).collect();
+        contains(&names.join(" "), "node-1 node-2 core")
     })
 }

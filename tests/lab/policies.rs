@@ -1,20 +1,24 @@
 //! What nftables makes of policies, seen by real connections over whole matrices.
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::num::NonZeroU8;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use leakproof::fabric::Realised;
 use leakproof::fabric::lab::{Agents, Entered, Fault, Lab, Raised};
 use leakproof::model::endpoint::Family;
 use leakproof::model::port::{Port, Protocol};
 use leakproof::model::prediction::Direction;
-use leakproof::policy::Clause;
 use leakproof::policy::network_policy::{IpBlock, NetworkPolicy, Peer};
 use leakproof::policy::selector::{LabelSelector, Operator, Requirement};
+use leakproof::policy::{Clause, Policy};
 use libtest_mimic::Failed;
 use tokio::runtime::Runtime;
 
-use crate::sockets::{Seen, compare, expected, matrix, serve};
+use crate::sockets::{Seen, compare, expected, matrix, serve, tcp};
 use crate::worlds::{Made, by_name, named, number, pipeline, policy, range, rule, selects, served};
 use crate::{Body, block_on};
 
@@ -23,6 +27,8 @@ pub fn trials() -> Vec<(&'static str, Body)> {
         ("without policies everything is reached, on one node and across, in both families", bare),
         ("the pipeline policy lets only its own processing pods in", pipeline_policy),
         ("egress, ports, ranges, names and blocks are enforced as written", every_feature),
+        ("fifteen hundred policies fit, whatever a transaction may hold", large),
+        ("switching generations is never felt: denied stays denied, allowed stays allowed", switching),
         ("a policy without rules isolates, one that is deleted no longer does", replaced),
     ]
 }
@@ -174,4 +180,84 @@ fn replaced(entered: Entered, runtime: Arc<Runtime>) -> Result<(), Failed> {
         compare("after deletion", &open, &expected(&made, &Seen::Silent, |_, _, _, _| true))?;
         Ok(())
     })
+}
+
+fn large(entered: Entered, runtime: Arc<Runtime>) -> Result<(), Failed> {
+    block_on(&runtime, async {
+        let mut made = pipeline();
+        made.world.policies.clear();
+        // Each with a rule of its own, every tenth with sets of its own besides.
+        for place in 0..1500_u16 {
+            let address = std::net::Ipv4Addr::from_bits(0xac10_0000 + 4 * u32::from(place));
+            let cidr = ipnet::IpNet::new(address.into(), 31)?;
+            let mut ports = vec![number(1 + 2 * place)];
+            if place % 10 == 0 {
+                ports.push(number(10_001 + 2 * place));
+            }
+            let block = Peer::Block(IpBlock { cidr, except: Vec::new() });
+            made = made.policy(NetworkPolicy {
+                ingress: Clause::Given(vec![rule(&[block], &ports)]),
+                ..policy("ai-data-pipeline", &format!("policy-{place}"), selects(&[("role", "data-store")]))
+            });
+        }
+        let last = Peer::Pods(selects(&[("role", "ai-processing")]));
+        made = made.policy(NetworkPolicy {
+            ingress: Clause::Given(vec![rule(&[last], &[])]),
+            ..policy("ai-data-pipeline", "the-last", selects(&[("role", "data-store")]))
+        });
+        holds(entered, &made, |from, to, _, _| !to.starts_with("data-store") || from == "ai-processing").await
+    })
+}
+
+fn switching(entered: Entered, runtime: Arc<Runtime>) -> Result<(), Failed> {
+    block_on(&runtime, async {
+        let made = pipeline();
+        let mut raised = raise(entered, &made, &[]).await?;
+        let _servers = serve(&raised, &made).await?;
+        raised.enact(&[], &made.world).await.map_err(text)?;
+        // Two worlds that mean the same, compiled to different rules.
+        let mut other = made.world.clone();
+        let doubled = policy("ai-data-pipeline", "doubled", selects(&[("role", "data-store")]));
+        other.policies.push(Policy::Network(Arc::new(doubled)));
+        let at = made.world.addresses(made.find("data-store")).and_then(|addresses| addresses.v4).expect("an address");
+        let at = SocketAddr::new(at.into(), 5432);
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut threads = Vec::new();
+        for (name, many) in [("intruder", 8), ("ai-processing", 2)] {
+            for _ in 0..many {
+                let stop = Arc::clone(&stop);
+                // A thread is born into the network namespace of the one that starts it.
+                let begin = move || std::thread::spawn(move || attempts_until(&stop, at));
+                threads.push((name, raised.inside(made.find(name), begin).await?));
+            }
+        }
+        let mut switches = 0;
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_millis(1500) {
+            let world = if switches % 2 == 0 { &other } else { &made.world };
+            raised.enact(&[], world).await.map_err(text)?;
+            switches += 1;
+        }
+        stop.store(true, Ordering::Relaxed);
+        let mut seen: (BTreeSet<String>, BTreeSet<String>) = Default::default();
+        let mut attempts = 0;
+        for (name, thread) in threads {
+            let saw = thread.join().map_err(|_| "an attempt panicked")?;
+            attempts += saw.len();
+            let seen = if name == "intruder" { &mut seen.0 } else { &mut seen.1 };
+            seen.extend(saw.into_iter().map(|seen| format!("{seen:?}")));
+        }
+        tear_down(raised).await?;
+        let right = (["Silent"].map(str::to_owned).into(), ["Reached(\"data-store\")"].map(str::to_owned).into());
+        let enough = switches > 10 && attempts > 100;
+        if seen == right && enough { Ok(()) } else { Err(format!("{attempts} under {switches}: {seen:?}").into()) }
+    })
+}
+
+fn attempts_until(stop: &AtomicBool, at: SocketAddr) -> Vec<Seen> {
+    let mut seen = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        seen.push(tcp(at));
+    }
+    seen
 }

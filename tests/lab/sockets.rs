@@ -89,21 +89,29 @@ pub async fn attempt(raised: &Raised, from: EndpointId, to: IpAddr, port: Port) 
     let at = SocketAddr::new(to, port.number.get());
     let seen = raised.inside(from, move || match port.protocol {
         Protocol::Tcp => tcp(at),
-        Protocol::Udp => udp(at),
-        Protocol::Sctp => Err(io::ErrorKind::Unsupported.into()),
+        Protocol::Udp => seen(udp(at)),
+        Protocol::Sctp => seen(Err(io::ErrorKind::Unsupported.into())),
     });
-    match seen.await {
-        Ok(Ok(name)) => Seen::Reached(name),
-        Ok(Err(error)) => match error.kind() {
+    seen.await.unwrap_or_else(|error| Seen::Other(error.to_string()))
+}
+
+/// One attempt over TCP, from the network namespace of the calling thread.
+pub fn tcp(at: SocketAddr) -> Seen {
+    seen(exchange(at))
+}
+
+fn seen(result: io::Result<String>) -> Seen {
+    match result {
+        Ok(name) => Seen::Reached(name),
+        Err(error) => match error.kind() {
             io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Seen::Silent,
             io::ErrorKind::ConnectionRefused => Seen::Refused,
             _ => Seen::Other(error.to_string()),
         },
-        Err(error) => Seen::Other(error.to_string()),
     }
 }
 
-fn tcp(at: SocketAddr) -> io::Result<String> {
+fn exchange(at: SocketAddr) -> io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&at, DEADLINE)?;
     stream.set_read_timeout(Some(DEADLINE))?;
     let mut name = String::new();

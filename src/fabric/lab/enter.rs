@@ -39,6 +39,9 @@ pub enum EnterError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// The process has several threads: too late.
+    #[error("unshare(CLONE_NEWUSER): the process has more than one thread; this is a bug in leakproof")]
+    TooLate,
     /// The namespace was given, but not the right to be its root.
     #[error("writing `{file}`: the user namespace cannot be used: {advice}")]
     Map {
@@ -81,6 +84,7 @@ pub fn enter() -> Result<Entered, EnterError> {
         Err(_) if uid.is_root() && nix::sched::unshare(CloneFlags::CLONE_NEWNET).is_ok() => {
             Ok(Entered { way: Way::Root, descriptors })
         }
+        Err(nix::errno::Errno::EINVAL) => Err(EnterError::TooLate),
         Err(errno) => Err(EnterError::Unshare { advice: advice(), source: errno.into() }),
     }
 }

@@ -255,19 +255,28 @@ impl Firewall {
     }
 
     fn commit_in_parts(&mut self, requests: Vec<Request>) -> Result<(), NetlinkError> {
-        let limit = self.channel.limit();
-        let mut part = Vec::new();
-        let mut size = 0;
-        for request in requests {
-            if size + request.bytes.len() > limit && !part.is_empty() {
-                self.commit(std::mem::take(&mut part))?;
-                size = 0;
-            }
-            size += request.bytes.len();
-            part.push(request);
+        for part in parts(requests, self.channel.limit()) {
+            self.commit(part)?;
         }
-        self.commit(part)
+        Ok(())
     }
+}
+
+/// Parts of at most `limit` bytes, in order; a message that is larger alone is a part of its own.
+fn parts(requests: Vec<Request>, limit: usize) -> Vec<Vec<Request>> {
+    let mut parts: Vec<Vec<Request>> = Vec::new();
+    let mut size = 0;
+    for request in requests {
+        size += request.bytes.len();
+        match parts.last_mut() {
+            Some(part) if size <= limit => part.push(request),
+            Some(_) | None => {
+                size = request.bytes.len();
+                parts.push(vec![request]);
+            }
+        }
+    }
+    parts
 }
 
 fn frame() -> Vec<Request> {
@@ -351,5 +360,29 @@ fn bytes(address: IpAddr) -> Vec<u8> {
     match address {
         IpAddr::V4(v4) => v4.octets().to_vec(),
         IpAddr::V6(v6) => v6.octets().to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Row = (&'static [usize], &'static [&'static [usize]], &'static str);
+
+    #[test]
+    fn transactions_are_split_where_they_would_not_fit() {
+        let rows: [Row; 5] = [
+            (&[], &[], "nothing to do is no transaction"),
+            (&[4, 6], &[&[4, 6]], "what fits exactly is one"),
+            (&[4, 6, 1], &[&[4, 6], &[1]], "what does not fit begins the next"),
+            (&[4, 11, 4], &[&[4], &[11], &[4]], "what never fits goes alone, and is refused alone"),
+            (&[10, 10], &[&[10], &[10]], "each fills one"),
+        ];
+        for (sizes, expected, why) in rows {
+            let requests = sizes.iter().map(|size| Request { what: String::new(), bytes: vec![0; *size] }).collect();
+            let parts: Vec<Vec<usize>> =
+                parts(requests, 10).iter().map(|part| part.iter().map(|r| r.bytes.len()).collect()).collect();
+            assert_eq!(parts, expected, "{why}");
+        }
     }
 }

@@ -13,7 +13,7 @@ use super::dial::Doors;
 use super::enter::{Entered, Way};
 use super::fault::{Deed, Fault, FaultPlan};
 use super::keeper::Keeper;
-use super::netns;
+use super::netns::{self, Netns};
 use super::nft::Treatment;
 use super::site::{Blueprint, Enforcement, Site};
 use super::{LabError, Names};
@@ -31,6 +31,7 @@ pub struct Raised {
     thread: Option<JoinHandle<()>>,
     names: Names,
     placements: BTreeMap<EndpointId, Placement>,
+    netns: Vec<Netns>,
     doors: Doors,
     info: FabricInfo,
     way: Way,
@@ -90,12 +91,13 @@ impl Raised {
             program,
         };
         let (keeper, thread) = Keeper::start(move || Site::make(blueprint)).await?;
-        let placements = keeper.ask(|site| Ok(site.placements())).await?;
+        let (placements, netns) = keeper.ask(|site| Ok((site.placements(), site.all_netns()))).await?;
         Ok(Self {
             keeper,
             thread: Some(thread),
             names: names.clone(),
             placements,
+            netns,
             doors,
             info: info(entered, faults, nodes),
             way: entered.way,
@@ -106,23 +108,19 @@ impl Raised {
         })
     }
 
-    /// For every endpoint and node, its name and the command that opens a shell in its network namespace, for as long
-    /// as this process lives.
-    ///
-    /// # Errors
-    /// Where the lab's thread has ended.
-    pub async fn commands_inside(&self) -> Result<Vec<(String, String)>, LabError> {
+    /// For every endpoint, every node and the core, its name and the command that opens a shell in its network
+    /// namespace, for as long as this process lives.
+    pub fn commands_inside(&self) -> Vec<(String, String)> {
         let pid = std::process::id();
         let user = match self.way {
             Way::UserNamespace => format!("--user=/proc/{pid}/ns/user --preserve-credentials "),
             Way::Root => String::new(),
         };
-        let all = self.keeper.ask(|site| Ok(site.all_netns())).await?;
-        let step = |netns: &netns::Netns| {
+        let step = |netns: &Netns| {
             let net = format!("--net=/proc/{pid}/fd/{}", netns.descriptor());
             (netns.name().to_owned(), format!("nsenter {user}{net}"))
         };
-        Ok(all.iter().map(step).collect())
+        self.netns.iter().map(step).collect()
     }
 
     /// Does `work` on a thread inside an endpoint's network namespace. A socket made there belongs to the endpoint for
@@ -245,7 +243,7 @@ impl Realised for Raised {
         if self.enactments == 1 {
             self.begin_faults();
         }
-        self.placements = self.keeper.ask(|site| Ok(site.placements())).await?;
+        (self.placements, self.netns) = self.keeper.ask(|site| Ok((site.placements(), site.all_netns()))).await?;
         Ok(enacted)
     }
 
@@ -254,10 +252,7 @@ impl Realised for Raised {
     }
 
     async fn steps_inside(&self) -> Vec<String> {
-        let steps = match self.commands_inside().await {
-            Ok(steps) => steps,
-            Err(error) => return vec![error.to_string()],
-        };
+        let steps = self.commands_inside();
         let width = steps.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
         let mut lines = vec!["The lab is kept until Ctrl-C. To step inside, from another terminal:".to_owned()];
         lines.extend(steps.iter().map(|(name, command)| format!("  {name:width$}  {command}")));
@@ -272,6 +267,7 @@ impl Realised for Raised {
             Err(error) => errors.push(error),
         }
         // The thread ends with its last job, and the network namespaces with the thread.
+        self.netns.clear();
         errors.extend(self.keeper.dismiss().err());
         if let Some(thread) = self.thread.take()
             && !matches!(tokio::task::spawn_blocking(move || thread.join()).await, Ok(Ok(())))

@@ -116,9 +116,11 @@ fn cut<N: Step>(whole: (N, N), holes: impl Iterator<Item = (N, N)>) -> Vec<(N, N
 mod tests {
     use super::*;
 
+    type Row = (&'static [(u16, u16)], &'static [(u16, u16)], &'static str);
+
     #[test]
     fn holes_are_cut_out_wherever_they_lie() {
-        let rows: [(&[(u16, u16)], &[(u16, u16)], &str); 8] = [
+        let rows: [Row; 8] = [
             (&[], &[(10, 20)], "no hole"),
             (&[(12, 14)], &[(10, 11), (15, 20)], "in the middle"),
             (&[(10, 14)], &[(15, 20)], "at the start"),
@@ -137,7 +139,7 @@ mod tests {
 
     #[test]
     fn ranges_that_touch_or_overlap_become_one() {
-        let rows: [(&[(u16, u16)], &[(u16, u16)], &str); 5] = [
+        let rows: [Row; 5] = [
             (&[(5, 6), (1, 2)], &[(1, 2), (5, 6)], "apart, out of order"),
             (&[(1, 2), (3, 4)], &[(1, 4)], "touching"),
             (&[(1, 5), (2, 3)], &[(1, 5)], "one in the other"),

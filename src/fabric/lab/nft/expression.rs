@@ -140,12 +140,7 @@ pub(super) fn known_connection() -> [Expressions; 3] {
             data_nla(5, vec![0; 4]),
         ],
     };
-    let any = Expressions::Cmp(vec![
-        Cmp::SourceRegister(Register::Reg1),
-        Cmp::Op(Operator::NotEqual),
-        Cmp::Data(DataAttribute::Value(vec![0; 4])),
-    ]);
-    [state, masked, any]
+    [state, masked, compare(Register::Reg1, Operator::NotEqual, vec![0; 4])]
 }
 
 /// Answers with a TCP reset.
@@ -200,11 +195,20 @@ fn load_meta(key: MetaKey, to: Register) -> Expressions {
 }
 
 fn equal(register: Register, value: Vec<u8>) -> Expressions {
-    Expressions::Cmp(vec![
-        Cmp::SourceRegister(register),
-        Cmp::Op(Operator::Equal),
-        Cmp::Data(DataAttribute::Value(value)),
-    ])
+    compare(register, Operator::Equal, value)
+}
+
+fn compare(register: Register, operator: Operator, value: Vec<u8>) -> Expressions {
+    Expressions::Cmp(vec![Cmp::SourceRegister(register), Cmp::Op(operator), Cmp::Data(DataAttribute::Value(value))])
+}
+
+/// Only packets whose loaded register lies between these, both included; numbers are big-endian there.
+pub(super) fn between(register: Register, first: Vec<u8>, last: Vec<u8>) -> Vec<Expressions> {
+    if first == last {
+        vec![equal(register, first)]
+    } else {
+        vec![compare(register, Operator::GreatherThanEqual, first), compare(register, Operator::LessThanEqual, last)]
+    }
 }
 
 /// An attribute that holds a number; the kernel wants them big-endian here.

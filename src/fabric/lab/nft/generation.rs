@@ -29,7 +29,7 @@ impl Generation {
         let mut writer = Writer { table, number, chains: Vec::new(), sets: Sets::default() };
         let entry = writer.chain("");
         let mut rules = Vec::new();
-        let mut jumps: BTreeMap<(Direction, Family), Vec<(Vec<u8>, Decision)>> = BTreeMap::new();
+        let mut jumps: BTreeMap<(Direction, Family), Entries> = BTreeMap::new();
         for (place, guard) in guards.iter().enumerate() {
             let chain = writer.chain(&format!("-{}-{place}", guard.direction));
             for allow in &guard.allows {
@@ -78,6 +78,9 @@ impl Generation {
         rules.chain(sets).chain(chains).collect()
     }
 }
+
+/// What a map says about each address.
+type Entries = Vec<(Vec<u8>, Decision)>;
 
 struct Writer<'a> {
     table: &'a str,
@@ -136,16 +139,11 @@ impl Writer<'_> {
                             Direction::Ingress => Which::Source,
                             Direction::Egress => Which::Destination,
                         };
-                        let families = self.address_sets(addresses).into_iter();
-                        families
-                            .map(|(family, set)| {
-                                let mut steps = expression::family(family).to_vec();
-                                steps.push(expression::load_address(family, which, Register::Reg1));
-                                steps.push(expression::look_up(&set, Register::Reg1));
-                                steps.extend(ports.iter().cloned());
-                                steps
-                            })
-                            .collect()
+                        let mut rules = self.address_steps(addresses, which);
+                        for steps in &mut rules {
+                            steps.extend(ports.iter().cloned());
+                        }
+                        rules
                     }
                 }
             }
@@ -183,6 +181,16 @@ impl Writer<'_> {
     }
 
     fn port_steps(&mut self, ranges: &[PortRange]) -> Vec<Expressions> {
+        // A set costs the kernel about a millisecond to make; most rules have one port, and need none.
+        if let [only] = ranges {
+            let mut steps = expression::protocol(only.protocol).to_vec();
+            if (only.first, only.last) != (0, u16::MAX) {
+                let [first, last] = [only.first, only.last].map(|port| port.to_be_bytes().to_vec());
+                steps.push(expression::load_port(Register::Reg1));
+                steps.extend(expression::between(Register::Reg1, first, last));
+            }
+            return steps;
+        }
         let boxes = ranges.iter().map(|range| {
             let number = expression::number(range.protocol);
             (port_key(number, range.first), port_key(number, range.last))
@@ -195,32 +203,44 @@ impl Writer<'_> {
         ]
     }
 
-    fn address_sets(&mut self, addresses: &AddressSet) -> Vec<(Family, String)> {
-        let mut sets = Vec::new();
-        if !addresses.v4.is_empty() {
-            let ranges = addresses.v4.iter().map(|(first, last)| {
-                let after = last.checked_add(1).map(|after| after.to_be_bytes().to_vec());
-                (first == last, first.to_be_bytes().to_vec(), after)
-            });
-            sets.push((Family::V4, self.set(Key::V4, elements(ranges))));
+    /// A rule's beginning for each family there is an address of.
+    fn address_steps(&mut self, addresses: &AddressSet, which: Which) -> Vec<Vec<Expressions>> {
+        let v4 = addresses.v4.iter().map(|(first, last)| {
+            let after = last.checked_add(1).map(|after| after.to_be_bytes().to_vec());
+            (first.to_be_bytes().to_vec(), last.to_be_bytes().to_vec(), after)
+        });
+        let v6 = addresses.v6.iter().map(|(first, last)| {
+            let after = last.checked_add(1).map(|after| after.to_be_bytes().to_vec());
+            (first.to_be_bytes().to_vec(), last.to_be_bytes().to_vec(), after)
+        });
+        let families = [(Family::V4, Key::V4, v4.collect::<Vec<_>>()), (Family::V6, Key::V6, v6.collect())];
+        let mut rules = Vec::new();
+        for (family, key, ranges) in families {
+            let mut steps = expression::family(family).to_vec();
+            steps.push(expression::load_address(family, which, Register::Reg1));
+            match ranges.as_slice() {
+                [] => continue,
+                [(first, last, _)] => steps.extend(expression::between(Register::Reg1, first.clone(), last.clone())),
+                several => {
+                    let set = self.set(key, elements(several));
+                    steps.push(expression::look_up(&set, Register::Reg1));
+                }
+            }
+            rules.push(steps);
         }
-        if !addresses.v6.is_empty() {
-            let ranges = addresses.v6.iter().map(|(first, last)| {
-                let after = last.checked_add(1).map(|after| after.to_be_bytes().to_vec());
-                (first == last, first.to_be_bytes().to_vec(), after)
-            });
-            sets.push((Family::V6, self.set(Key::V6, elements(ranges))));
-        }
-        sets
+        rules
     }
 }
 
+/// The first of a range, its last, and the one after it where there is one.
+type Range = (Vec<u8>, Vec<u8>, Option<Vec<u8>>);
+
 /// Single addresses where there is nothing else: the kernel finds those by hash.
-fn elements(ranges: impl Iterator<Item = (bool, Vec<u8>, Option<Vec<u8>>)> + Clone) -> Elements {
-    if ranges.clone().all(|(single, ..)| single) {
-        Elements::Exactly(ranges.map(|(_, first, _)| first).collect())
+fn elements(ranges: &[Range]) -> Elements {
+    if ranges.iter().all(|(first, last, _)| first == last) {
+        Elements::Exactly(ranges.iter().map(|(first, ..)| first.clone()).collect())
     } else {
-        Elements::Ranges(ranges.map(|(_, first, after)| (first, after)).collect())
+        Elements::Ranges(ranges.iter().map(|(first, _, after)| (first.clone(), after.clone())).collect())
     }
 }
 

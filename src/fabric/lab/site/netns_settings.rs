@@ -16,12 +16,15 @@ const NO_DUPLICATE_DETECTION: [Setting; 6] = [
     ("ipv6/conf/default/dad_transmits", "0", Need::Must),
 ];
 
-/// Links have no use for addresses the kernel makes up, nor for asking around for routers.
-const QUIET: [Setting; 4] = [
+/// Links have no use for addresses the kernel makes up, nor for asking around for routers; and a router's refusals
+/// come from an address that nobody has a route back to.
+const QUIET: [Setting; 6] = [
     ("ipv6/conf/default/addr_gen_mode", "1", Need::May),
     ("ipv6/conf/default/accept_ra", "0", Need::May),
     ("ipv6/conf/default/router_solicitations", "0", Need::May),
     ("ipv4/conf/default/arp_notify", "0", Need::May),
+    ("ipv4/conf/all/rp_filter", "0", Need::May),
+    ("ipv4/conf/default/rp_filter", "0", Need::May),
 ];
 
 /// Refusals are evidence: none may be held back because there were many.
