@@ -39,10 +39,12 @@
 
 mod baseline;
 mod cell;
+mod convergence;
 mod ends;
 mod findings;
 mod judgement;
 mod ledger;
+mod notes;
 #[cfg(test)]
 mod properties;
 mod rules;
@@ -74,10 +76,8 @@ pub use rules::{Proven, Rules, Who, window};
 pub use table::{Row, Sight, blame_offline, call, contradiction};
 
 use cell::{Cell, Counted, Queued};
-use ends::{Blind, Ends};
+use ends::Ends;
 use ledger::{Fate, Pair, Span, Tide};
-use tally::{Look, Tally};
-use witness::{Court, Witnesses};
 
 /// Judges one stage.
 #[derive(Debug, Clone)]
@@ -105,6 +105,15 @@ pub struct Judge {
     converged: Option<Converged>,
     /// Windows that opened after convergence and were not told of yet.
     news: Vec<(FlowId, Call)>,
+}
+
+/// What is known of agents, to be handed on from the baseline to the first stage, and from stage to stage.
+#[derive(Debug, Clone, Default)]
+pub struct Agents(Ends);
+
+/// Room for the last of some endpoints in order.
+fn endpoints_of(taking_part: &[EndpointId]) -> usize {
+    taking_part.last().map_or(0, |last| last.index() + 1)
 }
 
 /// How the stage stands.
@@ -151,7 +160,6 @@ impl Judge {
         let mut taking_part: Vec<EndpointId> = cells.iter().flat_map(|(_, f)| [f.source, f.destination]).collect();
         taking_part.sort_unstable();
         taking_part.dedup();
-        let endpoints = taking_part.last().map_or(0, |last| last.index() + 1);
         let tracked: Vec<Cell> = cells
             .iter()
             .map(|(id, flow)| {
@@ -169,7 +177,7 @@ impl Judge {
             who,
             proven,
             cells: tracked,
-            ends: Ends::new(endpoints),
+            ends: Ends::new(endpoints_of(&taking_part)),
             taking_part,
             queue: Vec::new(),
             right: 0,
@@ -180,6 +188,22 @@ impl Judge {
             converged: None,
             news: Vec::new(),
         }
+    }
+
+    /// The same judge, knowing of the agents what was known when the stage before ended: which are lost, up to when
+    /// the others have told everything, and what their listeners answered.
+    #[must_use]
+    pub fn knowing(mut self, agents: Agents) -> Self {
+        self.ends = agents.0.with_room(endpoints_of(&self.taking_part));
+        for place in 0..self.cells.len() {
+            self.enqueue(place);
+        }
+        self
+    }
+
+    /// What is known of the agents by now.
+    pub fn agents(&self) -> Agents {
+        Agents(self.ends.clone())
     }
 
     /// What the stage is judged by.
@@ -232,29 +256,28 @@ impl Judge {
                 }
                 self.enqueue(place);
             }
-            Sighting::SelfDialled { endpoint, family, port, first, last, outcome } => {
-                self.ends.dialled((*endpoint, *family, *port), *first, *last, outcome);
-            }
-            Sighting::Blind { endpoint, from, until, why } => {
-                self.ends.blinded(*endpoint, Blind { from: *from, until: *until, why: *why });
-                if *from < self.ends.complete(*endpoint) {
-                    // Told late: silences counted already may be worth nothing.
-                    for cell in self.cells.iter_mut().filter(|cell| cell.pair.has(*endpoint)) {
-                        cell.correct(&self.ends, &self.rules);
-                    }
-                    self.recount();
-                }
-            }
             Sighting::Complete { endpoint, until, arrived } => {
-                // Outcomes of what was launched up to `until` came at the latest a deadline after that.
-                self.ends.told(*endpoint, until.plus(self.rules.deadline).min(*arrived));
+                // The outcome of what was launched up to `until` came at the latest a deadline after that.
+                let (endpoint, arrived) = (*endpoint, *arrived);
+                let until = until.plus(self.rules.deadline).min(arrived);
+                self.see_agent(&Sighting::Complete { endpoint, until, arrived });
             }
-            Sighting::Lost { endpoint, since, why } => {
-                self.ends.lose(*endpoint, *since, why.clone());
-                for place in 0..self.cells.len() {
-                    if self.cells[place].pair.has(*endpoint) {
-                        self.enqueue(place);
-                    }
+            Sighting::SelfDialled { .. } | Sighting::Blind { .. } | Sighting::Lost { .. } => self.see_agent(sighting),
+        }
+    }
+
+    fn see_agent(&mut self, sighting: &Sighting) {
+        if let Some(blinded) = self.ends.see(sighting) {
+            // Told late: silences counted already may be worth nothing.
+            for cell in self.cells.iter_mut().filter(|cell| cell.pair.has(blinded)) {
+                cell.correct(&self.ends, &self.rules);
+            }
+            self.recount();
+        }
+        if let Sighting::Lost { endpoint, .. } = sighting {
+            for place in 0..self.cells.len() {
+                if self.cells[place].pair.has(*endpoint) {
+                    self.enqueue(place);
                 }
             }
         }
@@ -326,6 +349,7 @@ impl Judge {
         let lost = self.ends.lost(cell.pair.source).is_some() || self.ends.lost(cell.pair.destination).is_some();
         let counted = match (cell.right, lost) {
             (None, _) => Counted::Unjudged,
+            (Some(_), _) if cell.unsupported() => Counted::Unsupported,
             (Some(_), true) => Counted::Lost,
             (Some(_), false) if cell.track.stands(self.rules.quorum()) => Counted::Right,
             (Some(_), false) => Counted::Waiting,
@@ -342,7 +366,7 @@ impl Judge {
                 }
                 Counted::Waiting => self.waiting = self.waiting.saturating_add_signed(step),
                 Counted::Lost => self.lost = self.lost.saturating_add_signed(step),
-                Counted::Unjudged => {}
+                Counted::Unjudged | Counted::Unsupported => {}
             }
         }
     }
@@ -351,64 +375,5 @@ impl Judge {
         for place in 0..self.cells.len() {
             self.count(place);
         }
-    }
-
-    /// Up to when every attempt launched is known, of all agents that are not lost; none if nobody is left.
-    fn known(&self) -> Option<Moment> {
-        let alive = self.taking_part.iter().filter(|id| self.ends.lost(**id).is_none());
-        alive.map(|id| self.ends.complete(*id)).min().map(|told| told.minus(self.rules.deadline))
-    }
-
-    fn try_convergence(&mut self, known: Moment, now: Moment) {
-        let from = known.minus(self.rules.window);
-        let hopeless = self.waiting == 0 && self.lost > 0;
-        if hopeless || from < self.rules.sent || self.right < self.waiting || self.latest_off >= from {
-            return;
-        }
-        if self.looked.is_some_and(|looked| known.since(looked) < self.rules.window / 16) {
-            return;
-        }
-        let look = Look { floor: known.minus(self.rules.lookback()), from, until: known };
-        if !self.all_proven(look) {
-            self.looked = Some(known);
-            return;
-        }
-        let mut after = Duration::ZERO;
-        for cell in &mut self.cells {
-            cell.fix_enforcement(&self.rules);
-            if cell.counted == Counted::Right {
-                after = after.max(cell.enforced.unwrap_or_default());
-            }
-        }
-        self.converged = Some(Converged { after, at: now, from, until: known });
-    }
-
-    /// Whether every cell that is waited for has in this window what a verdict takes.
-    fn all_proven(&self, look: Look) -> bool {
-        let quorum = self.rules.quorum();
-        let tallies: Vec<Tally> = self.cells.iter().map(|cell| Tally::of(&cell.settled, look, quorum)).collect();
-        let waited = |cell: &Cell| matches!(cell.counted, Counted::Right | Counted::Waiting);
-        if self.cells.iter().zip(&tallies).any(|(cell, tally)| waited(cell) && !tally.suffices(quorum)) {
-            return false;
-        }
-        let witnesses = self.witnesses(&tallies);
-        let court = self.court(look);
-        self.set.iter().zip(self.cells.iter().zip(&tallies)).all(|((id, flow), (cell, _))| {
-            !(waited(cell) && cell.right == Some(Verdict::Denied)) || witnesses.speak(id, flow, court).is_some()
-        })
-    }
-
-    fn witnesses(&self, tallies: &[Tally]) -> Witnesses {
-        let mut witnesses = Witnesses::default();
-        for ((_, flow), tally) in self.set.iter().zip(tallies) {
-            if tally.reached > 0 {
-                witnesses.reached(flow);
-            }
-        }
-        witnesses
-    }
-
-    fn court(&self, look: Look) -> Court<'_> {
-        Court { ends: &self.ends, proven: &self.proven, rules: &self.rules, who: &self.who, look }
     }
 }

@@ -73,6 +73,8 @@ where
         let standing = baseline.standing();
         let end = if standing.is_complete() {
             Some(Ended::Reached)
+        } else if standing.reached + standing.lost >= standing.of {
+            Some(Ended::Deserted)
         } else if now >= until {
             Some(Ended::TimedOut)
         } else {

@@ -11,6 +11,8 @@ use crate::model::moment::Moment;
 use crate::model::observation::{Observation, Outcome, Sighting};
 use crate::model::verdict::Verdict;
 
+use super::Agents;
+use super::ends::Ends;
 use super::judgement::Judgement;
 use super::rules::{Proven, Rules, Who};
 use super::table::Row;
@@ -24,6 +26,7 @@ pub struct Baseline {
     cells: Vec<Seen>,
     proven: usize,
     unsupported: usize,
+    ends: Ends,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -45,6 +48,8 @@ pub struct BaselineStanding {
     pub reached: usize,
     /// Cells that have to be: all but those this world cannot carry.
     pub of: usize,
+    /// Of these, how many never will be, since an agent is lost.
+    pub lost: usize,
 }
 
 impl BaselineStanding {
@@ -59,7 +64,8 @@ impl Baseline {
     /// `converge_within` (how long to wait for the last cell).
     pub fn new(cells: Arc<CellSet>, rules: Rules, who: Who) -> Self {
         let seen = vec![Seen::default(); cells.len()];
-        Self { set: cells, rules, who, cells: seen, proven: 0, unsupported: 0 }
+        let ends = Ends::new(who.names.len());
+        Self { set: cells, rules, who, cells: seen, proven: 0, unsupported: 0, ends }
     }
 
     /// What it is judged by.
@@ -85,13 +91,23 @@ impl Baseline {
             Sighting::SelfDialled { .. }
             | Sighting::Blind { .. }
             | Sighting::Complete { .. }
-            | Sighting::Lost { .. } => {}
+            | Sighting::Lost { .. } => drop(self.ends.see(sighting)),
         }
+    }
+
+    /// What is known of the agents by now.
+    pub fn agents(&self) -> Agents {
+        Agents(self.ends.clone())
     }
 
     /// How it stands.
     pub fn standing(&self) -> BaselineStanding {
-        BaselineStanding { reached: self.proven, of: self.cells.len() - self.unsupported }
+        let hopeless = |(flow, cell): &(&Flow, &Seen)| {
+            cell.proof.is_none() && [flow.source, flow.destination].iter().any(|id| self.ends.lost(*id).is_some())
+        };
+        let flows = self.set.iter().map(|(_, flow)| flow);
+        let lost = if self.ends.any_lost() { flows.zip(&self.cells).filter(hopeless).count() } else { 0 };
+        BaselineStanding { reached: self.proven, of: self.cells.len() - self.unsupported, lost }
     }
 
     /// The flows reached so far: what later stages take as evidence that a cell's wiring worked.
@@ -220,7 +236,7 @@ impl Seen {
             Some(Outcome::Silent) => Observation::Silent { attempts: self.attempts },
             Some(Outcome::Refused { how }) => Observation::Refused { how: *how, after_us: 0 },
             Some(Outcome::Unreachable { error }) => Observation::Unreachable { error: error.clone() },
-            Some(Outcome::Failed { why }) => Observation::NotSeen { why: super::verdicts::words(why) },
+            Some(Outcome::Failed { why }) => Observation::NotSeen { why: super::notes::words(why) },
             Some(Outcome::Reached | Outcome::Translated { .. }) => Observation::Reached,
         }
     }

@@ -50,6 +50,8 @@ pub(super) enum Counted {
     Lost,
     /// Nothing says how it should be.
     Unjudged,
+    /// This world cannot carry it.
+    Unsupported,
 }
 
 impl Cell {
@@ -116,6 +118,11 @@ impl Cell {
         self.enforced = self.enforcement(rules);
         self.base.forgive_darkness();
         self.track.forgive_darkness();
+    }
+
+    /// Whether its source last said that it cannot make such attempts.
+    pub(super) fn unsupported(&self) -> bool {
+        self.settled.back().is_some_and(|span| matches!(span.fate, Fate::Seen(Outcome::Unsupported { .. })))
     }
 
     /// Whether an outcome, heard from the source alone, is certain to be against what is right.

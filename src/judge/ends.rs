@@ -5,10 +5,10 @@ use std::collections::HashMap;
 
 use crate::model::endpoint::{EndpointId, Family};
 use crate::model::moment::Moment;
-use crate::model::observation::{Blindness, Outcome};
+use crate::model::observation::{Blindness, Outcome, Sighting};
 use crate::model::port::Port;
 
-/// All endpoints of a stage.
+/// All endpoints of a stage, and of those before it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ends {
     ends: Vec<End>,
@@ -61,6 +61,42 @@ impl Ends {
         Self { ends: vec![End::default(); endpoints], dials: HashMap::new() }
     }
 
+    /// The same knowledge, with room for so many endpoints.
+    pub(super) fn with_room(mut self, endpoints: usize) -> Self {
+        if self.ends.len() < endpoints {
+            self.ends.resize(endpoints, End::default());
+        }
+        self
+    }
+
+    /// Takes what a sighting says of an agent, if it says anything of one. Says which agent's blindness it told late.
+    pub(super) fn see(&mut self, sighting: &Sighting) -> Option<EndpointId> {
+        match sighting {
+            Sighting::SelfDialled { endpoint, family, port, first, last, outcome } => {
+                self.dialled((*endpoint, *family, *port), *first, (*last).max(*first), outcome);
+                None
+            }
+            Sighting::Blind { endpoint, from, until, why } => {
+                self.blinded(*endpoint, Blind { from: *from, until: *until, why: *why });
+                Some(*endpoint).filter(|id| *from < self.complete(*id))
+            }
+            Sighting::Complete { endpoint, until, arrived: _ } => {
+                self.told(*endpoint, *until);
+                None
+            }
+            Sighting::Lost { endpoint, since, why } => {
+                self.lose(*endpoint, *since, why.clone());
+                None
+            }
+            Sighting::Tried { .. } | Sighting::Delivered { .. } => None,
+        }
+    }
+
+    /// Whether any agent is lost.
+    pub(super) fn any_lost(&self) -> bool {
+        self.ends.iter().any(|end| end.lost.is_some())
+    }
+
     /// Everything up to here has been told.
     pub(super) fn complete(&self, id: EndpointId) -> Moment {
         self.ends.get(id.index()).map_or(Moment(0), |end| end.complete)
@@ -81,20 +117,20 @@ impl Ends {
         spans.iter().rev().filter(move |span| span.from <= until && span.until >= from)
     }
 
-    pub(super) fn told(&mut self, id: EndpointId, until: Moment) {
+    fn told(&mut self, id: EndpointId, until: Moment) {
         if let Some(end) = self.ends.get_mut(id.index()) {
             end.complete = end.complete.max(until);
         }
     }
 
-    pub(super) fn lose(&mut self, id: EndpointId, since: Moment, why: String) {
+    fn lose(&mut self, id: EndpointId, since: Moment, why: String) {
         if let Some(end) = self.ends.get_mut(id.index()) {
             let since = end.lost.as_ref().map_or(since, |lost| lost.since.min(since));
             end.lost = Some(Lost { since, why });
         }
     }
 
-    pub(super) fn blinded(&mut self, id: EndpointId, span: Blind) {
+    fn blinded(&mut self, id: EndpointId, span: Blind) {
         let Some(end) = self.ends.get_mut(id.index()) else { return };
         match end.blind.last_mut() {
             Some(last) if last.why == span.why && span.from <= last.until && last.from <= span.until => {
@@ -114,7 +150,7 @@ impl Ends {
         }
     }
 
-    pub(super) fn dialled(&mut self, to: (EndpointId, Family, Port), first: Moment, last: Moment, outcome: &Outcome) {
+    fn dialled(&mut self, to: (EndpointId, Family, Port), first: Moment, last: Moment, outcome: &Outcome) {
         let answer = match outcome {
             Outcome::Reached => SelfAnswer::Proved,
             // The agent's own trouble says nothing about its listener.
@@ -155,8 +191,13 @@ impl Ends {
             .iter()
             .rev()
             .any(|run| run.answer == SelfAnswer::Proved && touches(run, from.minus(near), until.plus(near)));
-        let failed = runs.iter().rev().any(|run| run.answer == SelfAnswer::Failed && touches(run, from, until));
-        proved && !failed
+        proved && !self.failed_itself(to, from, until)
+    }
+
+    /// Whether the listener failed to answer its own pod at any time from `from` to `until`.
+    pub(super) fn failed_itself(&self, to: (EndpointId, Family, Port), from: Moment, until: Moment) -> bool {
+        let runs = self.dials.get(&to).map_or(&[][..], Vec::as_slice);
+        runs.iter().rev().any(|run| run.answer == SelfAnswer::Failed && run.first <= until && run.last >= from)
     }
 
     /// Whether the listener answered its own pod both before and after the time from `from` to `until`, without

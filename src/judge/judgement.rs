@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use crate::model::document::Cell;
 use crate::model::finding::{Call, Window};
+use crate::model::flow::NamedFlow;
 use crate::model::observation::{Observation, Witness};
-use crate::model::verdict::Verdict;
+use crate::model::verdict::{Intent, Meaning, Verdict};
 
 use super::table::Row;
 
@@ -62,5 +64,28 @@ impl Judgement {
     /// The call, in short.
     pub fn call(&self) -> Call {
         self.row.call
+    }
+
+    /// The cell as the document has it, with what the judge does not know: names, readings, and the places of the
+    /// reasons in the stage's list.
+    pub fn into_cell(self, flow: NamedFlow, intent: Intent, meaning: Meaning, egress: u32, ingress: u32) -> Cell {
+        let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        Cell {
+            flow,
+            intent,
+            meaning,
+            egress,
+            ingress,
+            reality: self.observation,
+            verdict: self.verdict,
+            call: self.row.call,
+            witness: self.witness,
+            time_to_enforce_us: self.time_to_enforce.map(micros),
+            slowest_us: self.slowest.map(micros),
+            attempts: self.attempts,
+            unseen: self.unseen,
+            windows: self.windows,
+            note: self.note,
+        }
     }
 }

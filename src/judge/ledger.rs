@@ -337,3 +337,127 @@ fn unseen(piece: &Span, pair: Pair, ends: &Ends, rules: &Rules, slop: Duration) 
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::script::{MS, Script, at};
+    use super::*;
+    use crate::model::observation::Sighting;
+
+    fn silent(number: u32, count: u32, first: u64, last: u64) -> Span {
+        let (first, last) = (at(first), at(last));
+        Span { number, count, first, last, slowest: 100 * MS, fate: Fate::Seen(Outcome::Silent) }
+    }
+
+    #[test]
+    fn a_span_counts_and_cuts_by_launch() {
+        // Launches at 1,000, 1,020, ... 1,080 ms.
+        let span = silent(7, 5, 1000, 1080);
+        let table = [
+            (999, 0, "before the first"),
+            (1000, 0, "the first itself"),
+            (1001, 1, "behind the first"),
+            (1040, 2, "the third itself"),
+            (1041, 3, "behind the third"),
+            (1080, 4, "the last itself"),
+            (1081, 5, "behind the last"),
+        ];
+        for (when, expected, why) in table {
+            assert_eq!(span.before(at(when)), expected, "{why}");
+        }
+        assert_eq!(span.slice(1, 3), Some(silent(8, 2, 1020, 1040)), "two from the middle");
+        assert_eq!(span.slice(0, 9), Some(span.clone()), "no more than there are");
+        assert_eq!(span.slice(3, 3), None, "none");
+        let once = silent(0, 3, 1000, 1000);
+        assert_eq!((once.before(at(1000)), once.before(at(1001))), (0, 3), "all at one moment");
+        let far = silent(u32::MAX, u32::MAX, 0, u64::MAX / 2_000_000);
+        assert_eq!(far.slice(1, 2).map(|span| span.count), Some(1), "nothing overflows");
+    }
+
+    #[test]
+    fn long_records_are_cut_where_fates_differ() {
+        let script = Script::new(&["a", "s"]);
+        let (source, destination) = (script.end("a"), script.end("s"));
+        type News = fn(EndpointId, EndpointId) -> Vec<Sighting>;
+        // Ten silent attempts, 20 ms apart from 1,000 ms on, deadline 100 ms, interval 20 ms. How many are silent,
+        // delivered and unseen once this was heard of both ends?
+        let all: News = |a, s| {
+            vec![
+                Sighting::Complete { endpoint: a, until: at(1280), arrived: at(1280) },
+                Sighting::Complete { endpoint: s, until: at(1280), arrived: at(1280) },
+            ]
+        };
+        let early: News = |a, s| {
+            vec![
+                Sighting::Complete { endpoint: a, until: at(1280), arrived: at(1280) },
+                Sighting::Complete { endpoint: s, until: at(1150), arrived: at(1150) },
+                Sighting::Lost { endpoint: s, since: at(1150), why: "killed".into() },
+            ]
+        };
+        let dark: News = |a, s| {
+            vec![
+                Sighting::Blind { endpoint: s, from: at(1285), until: at(1290), why: Blindness::Starved },
+                Sighting::Complete { endpoint: a, until: at(1300), arrived: at(1300) },
+                Sighting::Complete { endpoint: s, until: at(1300), arrived: at(1300) },
+            ]
+        };
+        let dark_before: News = |a, s| {
+            vec![
+                Sighting::Blind { endpoint: a, from: at(900), until: at(990), why: Blindness::Starved },
+                Sighting::Complete { endpoint: a, until: at(1300), arrived: at(1300) },
+                Sighting::Complete { endpoint: s, until: at(1300), arrived: at(1300) },
+            ]
+        };
+        let table: [(News, Option<(u32, u32)>, [u32; 3], &str); 6] = [
+            (all, None, [10, 0, 0], "everything told, nothing arrived"),
+            (all, Some((3, 2)), [8, 2, 0], "two arrived"),
+            (early, None, [3, 0, 7], "the destination was lost: only those whose deadline it lived to see count"),
+            (early, Some((9, 1)), [3, 1, 6], "but an arrival counts"),
+            (dark, None, [9, 0, 1], "blind after the last deadline, but launches are known to an interval only"),
+            (dark_before, None, [9, 0, 1], "and so at the other end"),
+        ];
+        for (news, arrived, expected, why) in table {
+            let mut ends = Ends::new(2);
+            for sighting in news(source, destination) {
+                ends.see(&sighting);
+            }
+            let mut ledger = Ledger::default();
+            ledger.tried(silent(0, 10, 1000, 1180), &script.rules);
+            if let Some((number, count)) = arrived {
+                ledger.delivered(number, count, at(1100), at(1100));
+            }
+            let mut sums = [0, 0, 0];
+            let mut next = 0;
+            ledger.settle(Pair { source, destination }, &ends, &script.rules, Tide::Open, |span| {
+                assert_eq!(span.number, next, "{why}: in order, without gaps");
+                next += span.count;
+                sums[match span.fate {
+                    Fate::Seen(_) => 0,
+                    Fate::Delivered => 1,
+                    Fate::Unseen(_) => 2,
+                }] += span.count;
+            });
+            assert_eq!(sums, expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn attempts_launched_before_the_change_are_no_part_of_the_stage() {
+        let script = Script::new(&["a", "s"]);
+        let (source, destination) = (script.end("a"), script.end("s"));
+        let mut ends = Ends::new(2);
+        for endpoint in [source, destination] {
+            ends.see(&Sighting::Complete { endpoint, until: at(2000), arrived: at(2000) });
+        }
+        let mut ledger = Ledger::default();
+        ledger.tried(silent(5, 1, 940, 940), &script.rules);
+        ledger.tried(silent(6, 4, 960, 1020), &script.rules);
+        ledger.tried(silent(12, 1, 1080, 1080), &script.rules);
+        let mut seen = Vec::new();
+        ledger.settle(Pair { source, destination }, &ends, &script.rules, Tide::Open, |span| {
+            seen.push((span.number, span.count, span.fate));
+        });
+        let silent = Fate::Seen(Outcome::Silent);
+        assert_eq!(seen, [(8, 2, silent.clone()), (10, 2, Fate::Unseen(Unseen::Gap)), (12, 1, silent)]);
+    }
+}

@@ -150,7 +150,7 @@ impl Script {
                 }
                 // Its blindness is told once it is over, so nothing is complete while it lasts.
                 if !self.blind.iter().any(|(whose, from, until)| *whose == endpoint && *from <= now && now < *until) {
-                    told.push((now, Sighting::Complete { endpoint, until: now }));
+                    told.push((now, Sighting::Complete { endpoint, until: now, arrived: now }));
                 }
             }
             if let Some(since) = lost {

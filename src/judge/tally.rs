@@ -8,6 +8,7 @@ use crate::model::observation::{Observation, Outcome, Refusal};
 
 use super::ledger::{Fate, Span, Unseen};
 use super::table::Sight;
+use super::witness::Form;
 
 /// A window to look at: every attempt launched in it counts, and evidence may be added from as far back as `floor`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,6 +141,11 @@ impl Tally {
                 self.why.get_or_insert_with(|| Unseen::Failed(why.clone()));
             }
         }
+    }
+
+    /// In what form a denial came, if it is one.
+    pub(super) fn form(&self) -> Form {
+        if self.refused > 0 { Form::Refusal } else { Form::Silence }
     }
 
     /// The observation, and what it amounts to before any witness was asked. The gravest thing seen names it.

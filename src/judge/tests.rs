@@ -3,7 +3,7 @@ use super::*;
 use crate::model::document::Strictness;
 use crate::model::finding::Contradiction;
 use crate::model::flow::Flow;
-use crate::model::observation::{Observation, Witness};
+use crate::model::observation::{Observation, Outcome, Witness};
 use crate::model::verdict::DenyForm;
 use Verdict::{Allowed, Denied};
 
@@ -193,6 +193,10 @@ fn a_denial_needs_a_witness() {
         let s = script.end("s");
         Box::new(move |end, _| end != s)
     };
+    let refused_late: Reality = |script| {
+        let barred = barred(script);
+        Box::new(move |flow, _| if barred(flow) { Fact::Rejected } else { Fact::Arrives })
+    };
     let s_stops: Listens = |script| {
         let s = script.end("s");
         Box::new(move |end, now| end != s || now < at(950))
@@ -205,7 +209,9 @@ fn a_denial_needs_a_witness() {
     let none: Expected = |witness| witness.is_none();
     use Strictness::{Normal, Strict};
     let (ok, unsure) = (Call::Ok, Call::Inconclusive);
-    let table: [(Reality, Listens, bool, Strictness, Expected, Call, &str); 12] = [
+    let table: [(Reality, Listens, bool, Strictness, Expected, Call, &str); 14] = [
+        (refused_late, all, true, Normal, strong, ok, "refused, while the listener answers others and itself"),
+        (refused_late, s_deaf, true, Normal, none, unsure, "refused by a listener that fails to answer itself"),
         (only_barred, all, true, Normal, strong, ok, "the listener answered others, the source reached others"),
         (only_barred, s_deaf, true, Normal, strong, ok, "an answer to others outweighs a failed self-dial"),
         (into_s, all, true, Normal, indirect, ok, "nobody gets in, but it answers itself and gets out"),
@@ -497,6 +503,116 @@ fn the_baseline_wants_every_cell_reached() {
             let told = baseline.describe(&flow, &observation);
             assert!(told.starts_with(sentence), "{why}: {told}");
         }
+    }
+}
+
+#[test]
+fn what_is_known_of_later_than_the_window_holds_convergence_up_too() {
+    // Enforced at 1,100 ms; open again from 1,280 to 1,300 ms, when the window up to 1,220 ms would have proven it.
+    for fact in [Fact::Arrives, Fact::OneWay, Fact::ArrivesAndForgotten, Fact::HalfOpen, Fact::SomeoneElse] {
+        let script = pods();
+        let barred = barred(&script);
+        let script = script.reality(move |flow, launch| match (barred(flow), launch) {
+            (false, _) => Fact::Arrives,
+            (true, launch) if launch < at(1100) => Fact::Arrives,
+            (true, launch) if launch >= at(1280) && launch < at(1300) => fact,
+            (true, _) => Fact::Dropped,
+        });
+        let mut judge = script.judge(meant(&script));
+        let now = script.play(&mut judge);
+        let converged = judge.converged.unwrap();
+        // A half-open attempt is known as one only at its deadline, when the stage has converged; a run ends there.
+        let (after, call) = match fact {
+            Fact::HalfOpen => (100..=120, Call::Ok),
+            _ => (300..=320, Call::Ok),
+        };
+        assert!(after.contains(&converged.after.as_millis()), "{fact:?}: {converged:?}");
+        assert_eq!(judged(&script, &judge, now, "x", "s").call(), call, "{fact:?}");
+    }
+}
+
+#[test]
+fn convergence_waits_for_its_witness() {
+    let script = pods();
+    let s = script.end("s");
+    let mut script = script.reality(move |flow, _| if flow.destination == s { Fact::Dropped } else { Fact::Arrives });
+    script.listens = Box::new(move |end, now| end != s || now >= at(1600));
+    let mut judge = script.judge(move |flow| if flow.destination == s { Denied } else { Allowed });
+    let now = script.play(&mut judge);
+    assert_eq!(judge.ending(now), Ending::Converged);
+    assert!(now >= at(1650), "{now:?}: not before the listener answered itself throughout a window");
+    assert_eq!(judged(&script, &judge, now, "x", "s").time_to_enforce, Some(Duration::ZERO), "though it was right");
+}
+
+#[test]
+fn a_flow_that_this_world_cannot_carry_is_counted_and_not_waited_for() {
+    let script = enforced(pods(), Fact::Dropped);
+    let mut judge = script.judge(meant(&script));
+    let flow = script.id("b", "s");
+    let sightings = script.sightings().into_iter().map(|(now, sighting)| match sighting {
+        Sighting::Tried { flow: this, first_number, count, first, last, slowest, .. } if this == flow => {
+            let outcome = Outcome::Unsupported { what: "SCTP".into() };
+            (now, Sighting::Tried { flow: this, first_number, count, first, last, slowest, outcome })
+        }
+        other => (now, other),
+    });
+    let mut end = at(0);
+    for (now, sighting) in sightings {
+        judge.see(&sighting);
+        end = now;
+        if judge.standing(now).converged.is_some() {
+            break;
+        }
+    }
+    assert_eq!(judge.ending(end), Ending::Converged);
+    let sums = counts(&judge.verdicts(end), &judge.intent);
+    assert_eq!((sums.cells, sums.ok, sums.unsupported), (12, 11, 1));
+}
+
+#[test]
+fn what_was_known_of_agents_is_known_in_the_next_stage() {
+    let mut script = enforced(pods(), Fact::Dropped);
+    script.lost = vec![(script.end("b"), at(1150))];
+    let mut judge = script.judge(meant(&script));
+    let now = script.play(&mut judge);
+    assert_eq!(judge.standing(now).lost, 6);
+    let mut next = script.judge(meant(&script)).knowing(judge.agents());
+    let standing = next.standing(now);
+    assert_eq!((standing.of, standing.lost), (6, 6), "nobody waits for an agent that was lost before");
+    assert_eq!(script.judge(meant(&script)).standing(now).lost, 0, "as one who was not told would");
+}
+
+#[test]
+fn findings_name_the_other_readings_whom_to_blame_and_what_to_do_next() {
+    use Fact::*;
+    type Readings = (Intent, Meaning);
+    let (ia, id) = (Intent::Stated(Allowed), Intent::Stated(Denied));
+    let (ma, md) = (Meaning::Known(Allowed), Meaning::Known(Denied));
+    let table: [(Readings, Fact, Call, &str); 8] = [
+        ((id, md), Arrives, Call::Leak, "`leakproof explain s.yaml x s 80/tcp` shows what should stop it"),
+        ((ia, ma), Dropped, Call::Outage, "`leakproof explain s.yaml x s 80/tcp` shows what should let it pass"),
+        ((ia, md), Dropped, Call::Outage, "`leakproof explain s.yaml x s 80/tcp` shows what the policy lacks"),
+        ((id, ma), Arrives, Call::Leak, "`leakproof explain s.yaml x s 80/tcp` shows which rule lets it through"),
+        ((ia, md), Arrives, Call::Leak, "`leakproof explain s.yaml x s 80/tcp` shows what denies it"),
+        ((id, ma), Dropped, Call::Outage, "look for policies, firewalls or routes outside this scenario"),
+        ((ia, Meaning::Unknown), Dropped, Call::Outage, "check the policies that `leakproof explain"),
+        ((ia, md), Starved, Call::Contradiction, "`leakproof explain s.yaml x s 80/tcp` shows what the policy lacks"),
+    ];
+    for ((intent, meaning), fact, call, next) in table {
+        let script = pods();
+        let barred = barred(&script);
+        let this = barred.clone();
+        let script = script.reality(move |flow, _| if this(flow) { fact } else { Arrives });
+        let intents = Matrix::build(script.set.clone(), |_, flow| if barred(flow) { intent } else { ia });
+        let meanings = Matrix::build(script.set.clone(), |_, flow| if barred(flow) { meaning } else { ma });
+        let mut judge = script.judge_of(intents.clone(), meanings.clone());
+        let now = script.play(&mut judge);
+        let found = findings(&judge.verdicts(now), &intents, &meanings, &script.who(), |_, _| "because".into());
+        let [finding] = &found[..] else { panic!("{fact:?}: {found:?}") };
+        assert_eq!((finding.call, finding.intent, finding.meaning), (call, intent, meaning));
+        assert_eq!(finding.flow.to_string(), "x -> s:80/tcp");
+        assert_eq!(finding.because, "because");
+        assert!(finding.next.starts_with(next), "{}", finding.next);
     }
 }
 

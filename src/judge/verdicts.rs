@@ -1,19 +1,18 @@
 //! The verdict on every cell, at the end of a stage.
 
-use std::time::Duration;
-
 use crate::model::document::Strictness;
 use crate::model::endpoint::EndpointId;
 use crate::model::finding::{Call, Window};
 use crate::model::flow::{Flow, FlowId};
 use crate::model::matrix::Matrix;
 use crate::model::moment::Moment;
-use crate::model::observation::{Failure, Observation, Refusal, Witness};
+use crate::model::observation::{Observation, Witness};
 use crate::model::verdict::{DenyForm, Intent, Meaning, Verdict};
 
 use super::cell::Cell;
 use super::judgement::{Ending, Judgement, Passing};
 use super::ledger::{Pair, Tide, Unseen};
+use super::notes::{Notes, list, show, windows, words};
 use super::table::{Row, Sight, call};
 use super::tally::{Look, Tally};
 use super::track::Spell;
@@ -92,7 +91,7 @@ impl Sentence<'_> {
         let (observation, mut sight) = tally.observe(rules.quorum(), |tally| self.why_unseen(flow, tally));
         let mut witness = None;
         if sight == Sight::Denied {
-            witness = self.witnesses.speak(id, flow, judge.court(self.look));
+            witness = self.witnesses.speak(id, flow, tally.form(), judge.court(self.look));
             sight = self.weigh_witness(flow, witness.as_ref(), &mut notes);
         }
         let verdict = match sight {
@@ -117,8 +116,8 @@ impl Sentence<'_> {
         }
         notes.observed(&observation, tally, verdict);
 
-        let (spells, doubtful): (Vec<&Spell>, Vec<&Spell>) =
-            cell.track.spells().partition(|spell| self.proven(flow, spell));
+        let (spells, doubtful) = cell.track.spells().partition(|spell| self.proven(flow, spell));
+        let past = Past { intent, meaning, cell, spells, doubtful };
         let mut judgement = Judgement {
             observation,
             verdict,
@@ -128,11 +127,11 @@ impl Sentence<'_> {
             slowest: tally.slowest,
             attempts: cell.track.attempts,
             unseen: cell.track.unseen,
-            windows: spells.iter().map(|spell| self.window(spell)).collect(),
+            windows: past.spells.iter().map(|spell| self.window(spell)).collect(),
             passing: None,
             note: None,
         };
-        self.hold_against(&mut judgement, (intent, meaning), cell, sight, &spells, &doubtful, &mut notes);
+        self.hold_against(&mut judgement, &past, sight, &mut notes);
         judgement.note = notes.text();
         judgement
     }
@@ -173,23 +172,13 @@ impl Sentence<'_> {
     }
 
     /// What happened outside the final window, as far as the way the stage ended makes it count.
-    #[allow(clippy::too_many_arguments)]
-    fn hold_against(
-        &self,
-        judgement: &mut Judgement,
-        (intent, meaning): (Intent, Meaning),
-        cell: &Cell,
-        sight: Sight,
-        spells: &[&Spell],
-        doubtful: &[&Spell],
-        notes: &mut Notes,
-    ) {
+    fn hold_against(&self, judgement: &mut Judgement, past: &Past<'_>, sight: Sight, notes: &mut Notes) {
         let rules = &self.judge.rules;
-        let row_of = |spell: &Spell| call(intent, meaning, sight_of(spell.call));
+        let spells = &past.spells;
         match self.ending {
             Ending::Interrupted => {
                 let blamed_on_time =
-                    matches!(judgement.row.call, Call::Leak | Call::Outage) && !as_meant(cell.right, sight);
+                    matches!(judgement.row.call, Call::Leak | Call::Outage) && !as_meant(past.cell.right, sight);
                 if blamed_on_time {
                     judgement.row = Row { call: Call::Inconclusive, blame: None, ..judgement.row };
                     notes.add("the run ended before this had to be right");
@@ -197,35 +186,28 @@ impl Sentence<'_> {
             }
             Ending::TimedOut => {
                 if to_and_fro(spells)
-                    && let Some(worst) = spells.iter().map(|spell| row_of(spell)).max_by_key(|row| gravity(row.call))
+                    && let Some(worst) = spells.iter().map(|spell| past.row(spell)).max_by_key(|row| gravity(row.call))
                 {
                     notes.add(format!("went to and fro: {}", windows(spells.len())));
                     judgement.outweigh(worst, Passing::ToAndFro);
                 }
             }
-            Ending::Converged => self.after_convergence(judgement, row_of, cell, spells, doubtful, notes),
+            Ending::Converged => self.after_convergence(judgement, past, notes),
         }
         if let (Some(limit), Some(took)) = (rules.max_enforce, judgement.time_to_enforce)
             && took > limit
-            && let Some(first) = cell.track.spells().next()
+            && let Some(first) = past.cell.track.spells().next()
         {
             notes.add(format!("enforced after {}, later than max_enforce {}", show(took), show(limit)));
-            judgement.outweigh(row_of(first), Passing::Late);
+            judgement.outweigh(past.row(first), Passing::Late);
         }
     }
 
-    fn after_convergence(
-        &self,
-        judgement: &mut Judgement,
-        row_of: impl Fn(&Spell) -> Row,
-        cell: &Cell,
-        spells: &[&Spell],
-        doubtful: &[&Spell],
-        notes: &mut Notes,
-    ) {
+    fn after_convergence(&self, judgement: &mut Judgement, past: &Past<'_>, notes: &mut Notes) {
+        let Past { cell, spells, doubtful, .. } = past;
         let Some(converged) = self.judge.converged else { return };
         let after = |spell: &&&Spell| spell.last_wrong >= converged.from;
-        let worst = spells.iter().filter(after).map(|spell| row_of(spell)).max_by_key(|row| gravity(row.call));
+        let worst = spells.iter().filter(after).map(|spell| past.row(spell)).max_by_key(|row| gravity(row.call));
         if let Some(worst) = worst {
             notes.add(format!("wrong in {} after convergence", windows(spells.iter().filter(after).count())));
             judgement.outweigh(worst, Passing::AfterConvergence);
@@ -297,6 +279,24 @@ impl Sentence<'_> {
     }
 }
 
+/// A cell and what it went through.
+struct Past<'a> {
+    intent: Intent,
+    meaning: Meaning,
+    cell: &'a Cell,
+    /// The windows in which it was wrong.
+    spells: Vec<&'a Spell>,
+    /// Those that may have been its own listener's doing.
+    doubtful: Vec<&'a Spell>,
+}
+
+impl Past<'_> {
+    /// What a window would be called had it lasted.
+    fn row(&self, spell: &Spell) -> Row {
+        call(self.intent, self.meaning, sight_of(spell.call))
+    }
+}
+
 impl Judgement {
     /// Takes the graver of what the final window says and what happened besides. A cell that cannot be told to be
     /// right at the end is still a leak if it leaked.
@@ -348,75 +348,5 @@ fn wrong_form(observation: &Observation, deny: DenyForm) -> bool {
         DenyForm::Either => false,
         DenyForm::Drop => matches!(observation, Observation::Refused { .. }),
         DenyForm::Reject => matches!(observation, Observation::Silent { .. }),
-    }
-}
-
-/// What a person should know of a cell, in one line.
-#[derive(Debug, Default)]
-struct Notes(Vec<String>);
-
-impl Notes {
-    fn add(&mut self, note: impl Into<String>) {
-        self.0.push(note.into());
-    }
-
-    fn observed(&mut self, observation: &Observation, tally: &Tally, verdict: Option<Verdict>) {
-        match observation {
-            Observation::Refused { how: Refusal::Reset, .. } => {
-                self.add("reset after the handshake: something let it through");
-            }
-            Observation::Refused { how, after_us } if verdict == Some(Verdict::Denied) => self.add(format!(
-                "denied by rejection ({how} after {}): at the socket it looks like a closed port",
-                show(Duration::from_micros(*after_us))
-            )),
-            Observation::Delivered => self.add("one-way: attempts arrive, but their source hears nothing"),
-            Observation::Reached if tally.delivered > 0 => {
-                self.add(format!("{} attempts arrived without their source hearing of it", tally.delivered));
-            }
-            Observation::Translated { seen } => {
-                self.add(format!("the destination sees {seen} as the source: policies there match that address"));
-            }
-            Observation::HalfOpen => self.add("handshake done, but no proof of who answered"),
-            Observation::Reached
-            | Observation::Refused { .. }
-            | Observation::SomeoneElse { .. }
-            | Observation::Silent { .. }
-            | Observation::Unreachable { .. }
-            | Observation::Unsupported { .. }
-            | Observation::Mixed { .. }
-            | Observation::NotSeen { .. } => {}
-        }
-    }
-
-    fn text(self) -> Option<String> {
-        if self.0.is_empty() { None } else { Some(self.0.join("; ")) }
-    }
-}
-
-fn list(names: &[String]) -> String {
-    match names {
-        [one] => format!("{one} is"),
-        several => format!("{} are", several.join(" and ")),
-    }
-}
-
-fn windows(count: usize) -> String {
-    if count == 1 { "1 window".into() } else { format!("{count} windows") }
-}
-
-/// A duration as people read it.
-fn show(duration: Duration) -> String {
-    if duration < Duration::from_secs(1) {
-        format!("{:.1} ms", duration.as_secs_f64() * 1e3)
-    } else {
-        format!("{:.2} s", duration.as_secs_f64())
-    }
-}
-
-pub(super) fn words(failure: &Failure) -> String {
-    match failure {
-        Failure::Starved => "its agent got no processor time".into(),
-        Failure::Missed => "its turns came and went before it could".into(),
-        Failure::Exhausted { error } | Failure::Other { error } => error.clone(),
     }
 }

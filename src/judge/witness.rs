@@ -18,8 +18,8 @@ use super::tally::Look;
 /// Everything in one window that can speak for somebody.
 #[derive(Debug, Default)]
 pub(super) struct Witnesses {
-    /// Two different sources that a listener answered, so that one is left when the other is the cell's own.
-    listeners: HashMap<(EndpointId, Family, Port), (EndpointId, Option<EndpointId>)>,
+    /// Somebody whom a listener answered. It is never the source of a denied cell there: that one reached nothing.
+    listeners: HashMap<(EndpointId, Family, Port), EndpointId>,
     /// A flow that shows an endpoint's link carried something both ways, for each family.
     links: HashMap<(EndpointId, Family), Flow>,
 }
@@ -34,6 +34,15 @@ pub(super) struct Court<'a> {
     pub(super) look: Look,
 }
 
+/// In what form a denial came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Nothing came back.
+    Silence,
+    /// A refusal did, at least once.
+    Refusal,
+}
+
 /// Whether one end of a cell is shown to have been able to take part.
 enum Proof {
     /// Something went over its link; the flow.
@@ -46,17 +55,20 @@ enum Proof {
 impl Witnesses {
     /// Takes a flow that was reached in the window: its destination's listener answered, and both links carried it.
     pub(super) fn reached(&mut self, flow: &Flow) {
-        let listener = self.listeners.entry((flow.destination, flow.family, flow.port)).or_insert((flow.source, None));
-        if listener.0 != flow.source && listener.1.is_none() {
-            listener.1 = Some(flow.source);
-        }
+        self.listeners.entry((flow.destination, flow.family, flow.port)).or_insert(flow.source);
         for end in [flow.source, flow.destination] {
             self.links.entry((end, flow.family)).or_insert(*flow);
         }
     }
 
-    /// The witness for a denied cell, the strongest there is.
-    pub(super) fn speak(&self, id: FlowId, flow: &Flow, court: Court<'_>) -> Option<Witness> {
+    /// The witness for a denied cell, the strongest there is. A refusal may be a dead listener's: if that one failed to
+    /// answer itself at any time in the window, nothing outweighs it.
+    pub(super) fn speak(&self, id: FlowId, flow: &Flow, form: Form, court: Court<'_>) -> Option<Witness> {
+        let Look { floor, until, .. } = court.look;
+        let listener = (flow.destination, flow.family, flow.port);
+        if form == Form::Refusal && court.ends.failed_itself(listener, floor, until) {
+            return None;
+        }
         let source = self.can_take_part(flow.source, id, flow, court);
         if let Some(answered) = self.answered(flow) {
             let answered = court.who.name(answered).to_owned();
@@ -66,8 +78,6 @@ impl Witnesses {
                 Proof::Nothing => None,
             };
         }
-        let Look { floor, until, .. } = court.look;
-        let listener = (flow.destination, flow.family, flow.port);
         if !court.ends.answered_itself(listener, floor, until, court.rules.window) {
             return None;
         }
@@ -90,8 +100,7 @@ impl Witnesses {
 
     /// Somebody else whom the cell's listener answered.
     fn answered(&self, flow: &Flow) -> Option<EndpointId> {
-        let (one, other) = self.listeners.get(&(flow.destination, flow.family, flow.port))?;
-        if *one == flow.source { *other } else { Some(*one) }
+        self.listeners.get(&(flow.destination, flow.family, flow.port)).copied().filter(|one| *one != flow.source)
     }
 
     fn can_take_part(&self, end: EndpointId, id: FlowId, flow: &Flow, court: Court<'_>) -> Proof {

@@ -12,7 +12,7 @@ use super::stop::Stop;
 use super::{Keep, Order, assemble};
 use crate::clock;
 use crate::fabric::{Fabric, Realised};
-use crate::judge::{Baseline, Judge, Proven, Rules, Who, window};
+use crate::judge::{Agents, Baseline, Judge, Proven, Rules, Who, window};
 use crate::model::document::{Convergence, Document};
 use crate::model::endpoint::EndpointId;
 use crate::model::event::Listener;
@@ -111,6 +111,7 @@ struct Under {
     sightings: UnboundedReceiver<Sighting>,
     who: Who,
     proven: Proven,
+    agents: Agents,
     planned: Option<Arc<CellSet>>,
     /// The pace of the present plan.
     pace: Pace,
@@ -139,6 +140,7 @@ impl Voyage<'_> {
             sightings,
             who,
             proven: Proven::default(),
+            agents: Agents::default(),
             planned: None,
             pace: Pace { interval: Duration::ZERO, attempts: 1 },
         };
@@ -171,6 +173,7 @@ impl Voyage<'_> {
         let ended = watch::prove(&mut judge, post, self.stop.wait()).await;
         self.draft.end();
         under.proven = judge.proven();
+        under.agents = judge.agents();
         let nobody = Matrix::build(Arc::clone(&cells), |_, _| Intent::Unstated);
         let open = oracle::predict(self.order.scenario.bare(), &cells);
         let stage = assemble::Judged {
@@ -227,7 +230,8 @@ impl Voyage<'_> {
         let meaning = predictions.matrix().map(|_, _, prediction| prediction.meaning);
         let rules = self.rules(enacted.sent, under.pace, stage.timing);
         let (cells, proven) = (Arc::clone(&stage.cells), under.proven.clone());
-        let mut judge = Judge::new(cells, stage.intent.clone(), meaning, rules, under.who.clone(), proven);
+        let mut judge = Judge::new(cells, stage.intent.clone(), meaning, rules, under.who.clone(), proven)
+            .knowing(std::mem::take(&mut under.agents));
         let ended = self.converge(&mut judge, &stage.cells, under).await?;
         let now = clock::now();
         let took = now.since(enacted.sent);
@@ -246,6 +250,7 @@ impl Voyage<'_> {
             who: &under.who,
         };
         self.draft.add(judged);
+        under.agents = judge.agents();
         Ok(())
     }
 
