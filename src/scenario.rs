@@ -3,12 +3,23 @@
 //! [`load`] is the only door. What it lets through is whole: every name resolved, every expectation covering a cell,
 //! every stage's world computed, so that no room behind it has to check anything again.
 
+mod check;
+mod decode;
+pub mod diagnostic;
+mod log;
+mod manifest;
+mod raw;
+pub mod source;
+mod text;
+mod tree;
 pub mod world;
+mod yaml;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::document::Strictness;
 use crate::model::endpoint::{EndpointId, EndpointKind, Family};
 use crate::model::flow::{CellSet, Flow, FlowTable, NamedFlow};
 use crate::model::labels::Labels;
@@ -16,7 +27,13 @@ use crate::model::matrix::Matrix;
 use crate::model::prediction::PolicyRef;
 use crate::model::verdict::{DenyForm, Intent};
 use crate::policy::Policy;
+use diagnostic::{Code, Diagnostic};
+use log::{Log, error};
+use source::{Disk, Memory, Source};
 use world::{Pod, World};
+
+pub use diagnostic::Refusal;
+pub use manifest::policy_from_json;
 
 /// A valid scenario.
 #[derive(Debug, Clone)]
@@ -33,6 +50,70 @@ pub struct Scenario {
     pub(in crate::scenario) timing: Timing,
     pub(in crate::scenario) deny: DenyForm,
     pub(in crate::scenario) warnings: Vec<String>,
+    pub(in crate::scenario) remarks: Vec<Diagnostic>,
+}
+
+/// Loads a scenario from disk, and the manifests it names, relative to its folder.
+///
+/// # Errors
+/// Every error of all these files at once, with the warnings there were. With [`Strictness::Strict`] a flow that no
+/// expectation covers is an error too.
+pub fn load(path: &Path, strictness: Strictness) -> Result<Scenario, Refusal> {
+    load_with(&Disk, path, strictness)
+}
+
+/// Loads a scenario from a text, which can name no files. It is called `scenario.yaml` in diagnostics.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_str(text: &str, strictness: Strictness) -> Result<Scenario, Refusal> {
+    let name = "scenario.yaml";
+    load_with(&Memory::default().with(name, text), Path::new(name), strictness)
+}
+
+/// Loads a scenario from wherever files come from.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(source: &dyn Source, path: &Path, strictness: Strictness) -> Result<Scenario, Refusal> {
+    let mut log = Log::default();
+    let scenario = read(source, path, strictness, &mut log);
+    let shown = path.display().to_string();
+    if scenario.is_none() && log.errors() == 0 {
+        log.push(error(Code::Syntax, format!("`{shown}` could not be read as a scenario")));
+    }
+    let remarks = log.finish(&shown)?;
+    let warnings = remarks.iter().map(Diagnostic::line).collect();
+    match scenario {
+        Some(scenario) => Ok(Scenario { warnings, remarks, ..scenario }),
+        None => Err(Refusal { file: shown, diagnostics: remarks, omitted: 1 }),
+    }
+}
+
+fn read(source: &dyn Source, path: &Path, strictness: Strictness, log: &mut Log) -> Option<Scenario> {
+    let shown = path.display();
+    let content = match source.read(path) {
+        Ok(content) => content,
+        Err(why) => {
+            log.push(error(why.code(), format!("cannot read `{shown}`: {why}")));
+            return None;
+        }
+    };
+    let (file, text) = log.add_text(shown.to_string(), content);
+    let documents = yaml::parse(file, text.content(), log);
+    if log.errors() > 0 && documents.is_empty() {
+        return None;
+    }
+    let Some(document) = documents.first() else {
+        log.push(error(Code::Missing, format!("`{shown}` holds nothing")).help("a scenario begins with `version: 1`"));
+        return None;
+    };
+    if let Some(second) = documents.get(1) {
+        let message = "a scenario is one document, and here a second one begins";
+        log.push(error(Code::Syntax, message).at(second.span).help("policies stand under `policies`"));
+    }
+    let raw = raw::read::scenario(document, log)?;
+    check::check(&raw, path, source, strictness, log)
 }
 
 /// One endpoint the scenario names, in any stage.
@@ -140,9 +221,13 @@ impl Scenario {
     pub fn deny(&self) -> DenyForm {
         self.deny
     }
-    /// What a person should know though the file is valid.
+    /// What a person should know though the file is valid: one line each, with file, line and column.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+    /// The same with code, places and help, for those who render or sort them.
+    pub fn remarks(&self) -> &[Diagnostic] {
+        &self.remarks
     }
     /// An endpoint by name.
     pub fn find(&self, name: &str) -> Option<EndpointId> {
@@ -160,5 +245,46 @@ impl Scenario {
             family: flow.family,
             port: flow.port,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::verdict::{Intent, Verdict};
+
+    fn pipeline() -> Scenario {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/ai-data-pipeline.yaml");
+        load(&file, Strictness::Strict)
+            .unwrap_or_else(|refusal| panic!("{}", refusal.render(diagnostic::Colour::Never)))
+    }
+
+    #[test]
+    fn the_pipeline_scenario_is_whole() {
+        let scenario = pipeline();
+        assert_eq!(scenario.name(), "ai-data-pipeline");
+        assert_eq!(scenario.warnings(), &[] as &[String]);
+        let names: Vec<&str> = scenario.endpoints().iter().map(|endpoint| endpoint.name.as_str()).collect();
+        assert_eq!(names, ["ai-processing", "data-store", "data-store-2", "impostor", "intruder", "unlabelled"]);
+        let [stage] = scenario.stages() else { panic!("{} stages", scenario.stages().len()) };
+        assert_eq!((stage.name.as_str(), stage.changes.len(), stage.world.policies.len()), ("policies", 1, 1));
+        // 5 sources for each of 3 ports of data-store, 1 of data-store-2, and 4 pods that serve 8080/tcp.
+        assert_eq!(stage.cells.len(), 5 * (3 + 1 + 4));
+        assert_eq!(scenario.baseline().len(), stage.cells.len());
+        let wrong: Vec<String> = stage
+            .intent
+            .iter()
+            .filter(|(_, flow, intent)| {
+                let into = scenario.name_of(flow.destination).starts_with("data-store");
+                let right = if into && scenario.name_of(flow.source) != "ai-processing" {
+                    Verdict::Denied
+                } else {
+                    Verdict::Allowed
+                };
+                **intent != Intent::Stated(right)
+            })
+            .map(|(_, flow, intent)| format!("{} {intent:?}", scenario.named(flow)))
+            .collect();
+        assert_eq!(wrong, [] as [String; 0]);
     }
 }

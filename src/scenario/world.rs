@@ -29,7 +29,7 @@ pub struct Pod {
     pub namespace: String,
     /// Its labels.
     pub labels: Labels,
-    /// What it serves, and is to be listened on: the ports under `serves:`.
+    /// What it serves, and is to be listened on: the ports under `serves:`, then those that only an expectation names.
     pub serves: Vec<ServedPort>,
     /// Where it runs.
     pub node: NodeOrdinal,

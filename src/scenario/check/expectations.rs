@@ -1,0 +1,147 @@
+//! Expectations: names resolved, then written into the cells they cover.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::cast::Cast;
+use super::cells::Layout;
+use crate::model::endpoint::{EndpointId, Family};
+use crate::model::flow::{CellSet, Flow};
+use crate::model::matrix::Matrix;
+use crate::model::port::Port;
+use crate::model::verdict::{Intent, Verdict};
+use crate::scenario::decode::At;
+use crate::scenario::diagnostic::Code;
+use crate::scenario::log::{Log, error};
+use crate::scenario::raw;
+use crate::scenario::text::Span;
+use crate::scenario::world::World;
+
+/// An expectation whose names are resolved.
+pub(super) struct Resolved {
+    /// Sources.
+    pub from: Vec<EndpointId>,
+    /// Destinations.
+    pub to: Vec<EndpointId>,
+    /// The port, where it names one.
+    pub port: Option<Port>,
+    family: Option<Family>,
+    verdict: Verdict,
+    /// Where the entry stands.
+    pub span: Span,
+}
+
+/// Resolves the names of one stage's expectations.
+pub(super) fn resolve(entries: &[raw::Expect], world: &World, cast: &Cast, log: &mut Log) -> Vec<Resolved> {
+    entries
+        .iter()
+        .map(|entry| Resolved {
+            from: who(&entry.from, world, cast, log),
+            to: who(&entry.to, world, cast, log),
+            port: entry.port.map(|at| at.value),
+            family: entry.family.map(|at| at.value),
+            verdict: entry.verdict.value,
+            span: entry.span,
+        })
+        .collect()
+}
+
+fn who(names: &[At<String>], world: &World, cast: &Cast, log: &mut Log) -> Vec<EndpointId> {
+    let mut all = Vec::new();
+    for name in names {
+        if name.value == "any" {
+            all.extend(world.pods.keys().copied());
+            continue;
+        }
+        let found = cast.find(&name.value);
+        match found.filter(|id| world.pods.contains_key(id) || world.outside.contains_key(id)) {
+            Some(id) => all.push(id),
+            None => log.push(match found {
+                Some(id) => error(Code::UnknownName, format!("`{}` does not exist at this stage", name.value))
+                    .at(name.span)
+                    .note(cast.span(id), "it is defined here"),
+                None => error(Code::UnknownName, format!("nothing is called `{}`", name.value))
+                    .note(name.span, "neither a pod nor an outside endpoint")
+                    .help_maybe(cast.nearest(&name.value)),
+            }),
+        }
+    }
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// Writes the expectations of one stage into its cells. None where there are too many to write.
+pub(super) fn lay(
+    entries: &[Resolved],
+    cells: &Arc<CellSet>,
+    layout: &Layout,
+    cast: &Cast,
+    log: &mut Log,
+) -> Option<Matrix<Intent>> {
+    let mut by: Vec<u32> = vec![u32::MAX; cells.len()];
+    let mut told: HashSet<(u32, u32)> = HashSet::new();
+    for (number, entry) in (0u32..).zip(entries) {
+        let mut covered = 0u64;
+        for &source in &entry.from {
+            for &destination in &entry.to {
+                for (place, flow) in layout.between(cells, source, destination) {
+                    layout.spend(1, entry.span, log)?;
+                    let port = entry.port.is_none_or(|port| port == flow.port);
+                    let family = entry.family.is_none_or(|family| family == flow.family);
+                    if !(port && family) {
+                        continue;
+                    }
+                    covered += 1;
+                    let Some(slot) = by.get_mut(place) else { continue };
+                    match entries.get(*slot as usize) {
+                        None => *slot = number,
+                        Some(first) if first.verdict == entry.verdict => {}
+                        Some(first) => {
+                            if told.insert((*slot, number)) {
+                                conflict(first, entry, &flow, cast, log);
+                            }
+                        }
+                    }
+                }
+                layout.spend(1, entry.span, log)?;
+            }
+        }
+        if covered == 0 {
+            no_cell(entry, cast, log);
+        }
+    }
+    let mut place = 0;
+    Some(Matrix::build(Arc::clone(cells), |_, _| {
+        let entry = by.get(place).and_then(|number| entries.get(*number as usize));
+        place += 1;
+        entry.map_or(Intent::Unstated, |entry| Intent::Stated(entry.verdict))
+    }))
+}
+
+fn conflict(first: &Resolved, second: &Resolved, flow: &Flow, cast: &Cast, log: &mut Log) {
+    let message = format!("`{}` cannot be both {} and {}", cast.named(flow), first.verdict, second.verdict);
+    log.push(
+        error(Code::Conflict, message)
+            .note(second.span, format!("{} here", second.verdict))
+            .note(first.span, format!("{} here", first.verdict)),
+    );
+}
+
+fn no_cell(entry: &Resolved, cast: &Cast, log: &mut Log) {
+    let selfish = entry.from.iter().all(|source| entry.to.iter().all(|destination| source == destination));
+    let outside = |ids: &[EndpointId]| !ids.is_empty() && ids.iter().all(|id| cast.outside.contains_key(id));
+    let help = if entry.family.is_some_and(|family| !cast.families.contains(&family)) {
+        Some("name that family under `families`")
+    } else if !entry.from.is_empty() && selfish {
+        Some("a pod to itself is no flow: no policy can deny it")
+    } else if outside(&entry.from) && outside(&entry.to) {
+        Some("between two outside endpoints there is no policy")
+    } else if entry.to.iter().all(|id| cast.serves(*id).is_empty()) {
+        Some("the destination serves nothing: name a `port`, or give it something under `serves`")
+    } else {
+        None
+    };
+    let draft = error(Code::NoEffect, "this expectation covers no flow").at(entry.span);
+    log.push(draft.help_maybe(help));
+}

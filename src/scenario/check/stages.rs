@@ -1,0 +1,376 @@
+//! Plays a scenario through: the bare world, the world under the initial policies, and the world after each step.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::cast::Cast;
+use crate::model::labels::Labels;
+use crate::model::prediction::PolicyRef;
+use crate::policy::Policy;
+use crate::scenario::Change;
+use crate::scenario::decode::At;
+use crate::scenario::diagnostic::Code;
+use crate::scenario::log::{Log, error, nearest};
+use crate::scenario::manifest::Manifest;
+use crate::scenario::raw;
+use crate::scenario::text::Span;
+use crate::scenario::world::World;
+
+/// The label every namespace has from the API server.
+const METADATA_NAME: &str = "kubernetes.io/metadata.name";
+
+/// The most steps.
+const STEPS: usize = 200;
+
+/// A scenario played through.
+pub(super) struct Played {
+    /// The world before any policy.
+    pub bare: World,
+    /// The stages.
+    pub stages: Vec<PlayedStage>,
+    /// Every policy that is ever in force, and where it stands.
+    pub placed: Vec<(Policy, Span)>,
+}
+
+/// A stage without its cells.
+pub(super) struct PlayedStage {
+    /// Its name.
+    pub name: String,
+    /// Where it stands.
+    pub span: Span,
+    /// What leads here.
+    pub changes: Vec<Change>,
+    /// The world then.
+    pub world: World,
+}
+
+/// Policies in the order a world holds them: namespace, name, kind.
+type InForce = BTreeMap<(Option<String>, String, String), Policy>;
+
+fn key(reference: &PolicyRef) -> (Option<String>, String, String) {
+    (reference.namespace.clone(), reference.name.clone(), reference.kind.clone())
+}
+
+struct Player<'a> {
+    cast: &'a Cast,
+    log: &'a mut Log,
+    world: World,
+    policies: InForce,
+    placed: Vec<(Policy, Span)>,
+}
+
+/// Plays it through.
+pub(super) fn play(
+    raw: &raw::Scenario,
+    cast: &mut Cast,
+    manifests: Vec<Manifest>,
+    steps: Vec<Vec<Manifest>>,
+    log: &mut Log,
+) -> Played {
+    let namespaces = namespaces(raw, &manifests, log);
+    home(cast, &namespaces, log);
+    let mut world = World { namespaces, outside: cast.outside.clone(), ..World::default() };
+    for (name, _) in &raw.pods {
+        if let Some((id, pod)) = cast.find(&name.value).and_then(|id| cast.pods.get(&id).map(|pod| (id, pod))) {
+            world.pods.insert(id, pod.clone());
+        }
+    }
+    let bare = world.clone();
+    let mut player = Player { cast, log, world, policies: InForce::new(), placed: Vec::new() };
+    let changes = player.begin(manifests);
+    let name = "policies".to_owned();
+    let span = raw.expect.first().map(|expect| expect.span).unwrap_or_default();
+    let mut stages = vec![PlayedStage { name, span, changes, world: player.world.clone() }];
+    if raw.steps.len() > STEPS {
+        let at = raw.steps.get(STEPS).map(|step| step.span).unwrap_or_default();
+        let message = format!("there are {} steps; at most {STEPS} fit", raw.steps.len());
+        player.log.push(error(Code::TooLarge, message).at(at));
+    }
+    for (step, manifests) in raw.steps.iter().zip(steps).take(STEPS) {
+        let changes = player.step(step, manifests);
+        let name = step.about.as_ref().map(|at| at.value.clone());
+        let name = name.unwrap_or_else(|| format!("step {}", stages.len()));
+        stages.push(PlayedStage { name, span: step.span, changes, world: player.world.clone() });
+    }
+    let placed = player.placed;
+    name_stages(raw, &stages, log);
+    Played { bare, stages, placed }
+}
+
+/// The namespaces of the file and those that the initial manifests declare.
+fn namespaces(raw: &raw::Scenario, manifests: &[Manifest], log: &mut Log) -> BTreeMap<String, Labels> {
+    let mut all: BTreeMap<String, Labels> = BTreeMap::new();
+    let mut places: HashMap<&str, Span> = HashMap::new();
+    for (name, namespace) in &raw.namespaces {
+        all.insert(name.value.clone(), named(&namespace.labels, name, log));
+        places.insert(&name.value, name.span);
+    }
+    for manifest in manifests {
+        let Manifest::Namespace { name, labels } = manifest else { continue };
+        let labels = named(labels, name, log);
+        let first = *places.entry(&name.value).or_insert(name.span);
+        let known = all.entry(name.value.clone()).or_default();
+        for (key, value) in labels.0 {
+            let before = known.0.insert(key.clone(), value.clone());
+            if let Some(before) = before.filter(|before| *before != value) {
+                let message = format!("namespace `{}` has `{key}={before}` and `{key}={value}`", name.value);
+                log.push(error(Code::Conflict, message).note(name.span, "here").note(first, "and here"));
+            }
+        }
+    }
+    all
+}
+
+/// The labels with the one that the API server sets.
+fn named(labels: &Labels, name: &At<String>, log: &mut Log) -> Labels {
+    let mut labels = labels.clone();
+    let before = labels.0.insert(METADATA_NAME.to_owned(), name.value.clone());
+    if let Some(before) = before.filter(|before| *before != name.value) {
+        let message = format!("`{METADATA_NAME}` is always the namespace's name, never `{before}`");
+        log.push(error(Code::Conflict, message).at(name.span).help("leave the label out"));
+    }
+    labels
+}
+
+/// Every pod's namespace must be there.
+fn home(cast: &Cast, namespaces: &BTreeMap<String, Labels>, log: &mut Log) {
+    for (id, pod) in &cast.pods {
+        if pod.namespace.is_empty() || namespaces.contains_key(&pod.namespace) {
+            continue;
+        }
+        let span = cast.homes.get(id).copied().unwrap_or_default();
+        let hint = nearest(&pod.namespace, namespaces.keys().map(String::as_str))
+            .unwrap_or_else(|| format!("add `{}: {{}}` under `namespaces`", pod.namespace));
+        log.push(
+            error(Code::UnknownName, format!("there is no namespace `{}`", pod.namespace))
+                .note(span, "not among `namespaces`")
+                .help(hint),
+        );
+    }
+}
+
+/// Stages are told apart by name in reports and in the names of trials.
+fn name_stages(raw: &raw::Scenario, stages: &[PlayedStage], log: &mut Log) {
+    let mut seen: HashMap<&str, Span> = HashMap::new();
+    for (stage, step) in stages.iter().skip(1).zip(&raw.steps) {
+        let span = step.about.as_ref().map_or(step.span, |at| at.span);
+        if matches!(stage.name.as_str(), "policies" | "baseline") {
+            let message = format!("every run has a stage called `{}`", stage.name);
+            log.push(error(Code::Reserved, message).at(span).help("say what changes in this step"));
+        }
+        if stage.name.trim().is_empty() || stage.name.contains('\n') {
+            let message = "a step's `about` is its name in reports: one line, not empty";
+            log.push(error(Code::InvalidValue, message).at(span));
+        }
+        if let Some(first) = seen.insert(&stage.name, span) {
+            let draft = error(Code::Duplicate, format!("two steps are called `{}`", stage.name));
+            log.push(draft.note(span, "again here").note(first, "first here"));
+        }
+    }
+}
+
+impl Player<'_> {
+    fn begin(&mut self, manifests: Vec<Manifest>) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let mut seen: HashMap<(Option<String>, String, String), Span> = HashMap::new();
+        for manifest in manifests {
+            let Manifest::Policy { policy, name, namespace } = manifest else { continue };
+            let reference = policy.reference();
+            if let Some(first) = seen.insert(key(&reference), name) {
+                let draft = error(Code::Duplicate, format!("the policy `{reference}` is there twice"));
+                self.log.push(draft.note(name, "again here").note(first, "first here"));
+                continue;
+            }
+            self.place(&policy, name, namespace);
+            self.policies.insert(key(&reference), policy);
+        }
+        // In the order of the world, so that two runs create them alike.
+        changes.extend(self.policies.values().cloned().map(Change::CreatePolicy));
+        self.settle();
+        changes
+    }
+
+    fn place(&mut self, policy: &Policy, name: Span, namespace: Span) {
+        if let Some(home) = policy.reference().namespace
+            && !self.world.namespaces.contains_key(&home)
+        {
+            let hint = nearest(&home, self.world.namespaces.keys().map(String::as_str));
+            let draft = error(Code::UnknownName, format!("there is no namespace `{home}` in the scenario"));
+            self.log.push(if namespace == name {
+                draft
+                    .note(name, "this manifest names no namespace, so kubectl puts it into `default`")
+                    .help("add `namespace:` under `metadata`")
+            } else {
+                draft.note(namespace, "the policy is put there").help_maybe(hint)
+            });
+        }
+        self.placed.push((policy.clone(), name));
+    }
+
+    fn settle(&mut self) {
+        self.world.policies = self.policies.values().cloned().collect();
+    }
+
+    fn step(&mut self, step: &raw::Step, manifests: Vec<Manifest>) -> Vec<Change> {
+        let before = self.log.errors();
+        let mut changes = Vec::new();
+        self.add(step, &mut changes);
+        self.relabel(step, &mut changes);
+        self.apply(manifests, &mut changes);
+        self.delete(step, &mut changes);
+        self.remove(step, &mut changes);
+        self.settle();
+        if changes.is_empty() && self.log.errors() == before {
+            let message = "this step changes nothing";
+            let draft = error(Code::NoEffect, message).at(step.span);
+            self.log.push(draft.help("a step has at least one of `add`, `relabel`, `apply`, `delete`, `remove`"));
+        }
+        changes
+    }
+
+    fn add(&mut self, step: &raw::Step, changes: &mut Vec<Change>) {
+        let mut names: Vec<_> = step.add.iter().map(|(name, _)| name).collect();
+        names.sort_by(|a, b| a.value.cmp(&b.value));
+        for name in names {
+            let found = self.cast.find(&name.value);
+            if let Some((id, pod)) = found.and_then(|id| self.cast.pods.get(&id).map(|pod| (id, pod.clone()))) {
+                self.world.pods.insert(id, pod.clone());
+                changes.push(Change::AddPod(id, pod));
+            }
+        }
+    }
+
+    /// A pod that exists now, or what is wrong with its name.
+    fn pod(&mut self, name: &At<String>) -> Option<crate::model::endpoint::EndpointId> {
+        let found = self.cast.find(&name.value);
+        if let Some(id) = found.filter(|id| self.world.pods.contains_key(id)) {
+            return Some(id);
+        }
+        let draft = match found {
+            Some(id) if self.cast.pods.contains_key(&id) => {
+                error(Code::UnknownName, format!("the pod `{}` does not exist at this step", name.value))
+                    .at(name.span)
+                    .note(self.cast.span(id), "it is defined here")
+            }
+            Some(_) => error(Code::UnknownName, format!("`{}` is no pod", name.value)).at(name.span),
+            None => error(Code::UnknownName, format!("there is no pod `{}`", name.value))
+                .at(name.span)
+                .help_maybe(self.cast.nearest(&name.value)),
+        };
+        self.log.push(draft);
+        None
+    }
+
+    fn relabel(&mut self, step: &raw::Step, changes: &mut Vec<Change>) {
+        for (name, labels) in &step.relabel.pods {
+            let Some(id) = self.pod(name) else { continue };
+            let Some(pod) = self.world.pods.get_mut(&id) else { continue };
+            if pod.labels == *labels {
+                let message = format!("pod `{}` has these labels already", name.value);
+                self.log.push(error(Code::NoEffect, message).at(name.span));
+                continue;
+            }
+            pod.labels = labels.clone();
+            changes.push(Change::RelabelPod(id, labels.clone()));
+        }
+        for (name, labels) in &step.relabel.namespaces {
+            if !self.world.namespaces.contains_key(&name.value) {
+                let hint = nearest(&name.value, self.world.namespaces.keys().map(String::as_str));
+                let draft = error(Code::UnknownName, format!("there is no namespace `{}`", name.value));
+                self.log.push(draft.at(name.span).help_maybe(hint));
+                continue;
+            }
+            let labels = named(labels, name, self.log);
+            if !self.relabel_namespace(&name.value, labels, changes) {
+                let message = format!("namespace `{}` has these labels already", name.value);
+                self.log.push(error(Code::NoEffect, message).at(name.span));
+            }
+        }
+    }
+
+    fn relabel_namespace(&mut self, name: &str, labels: Labels, changes: &mut Vec<Change>) -> bool {
+        if self.world.namespaces.get(name) == Some(&labels) {
+            return false;
+        }
+        changes.push(Change::RelabelNamespace(name.to_owned(), labels.clone()));
+        self.world.namespaces.insert(name.to_owned(), labels);
+        true
+    }
+
+    fn apply(&mut self, manifests: Vec<Manifest>, changes: &mut Vec<Change>) {
+        let mut seen: HashMap<(Option<String>, String, String), Span> = HashMap::new();
+        for manifest in manifests {
+            match manifest {
+                Manifest::Namespace { name, labels } => self.apply_namespace(&name, &labels, changes),
+                Manifest::Policy { policy, name, namespace } => {
+                    let reference = policy.reference();
+                    if let Some(first) = seen.insert(key(&reference), name) {
+                        let draft = error(Code::Duplicate, format!("the policy `{reference}` is applied twice"));
+                        self.log.push(draft.note(name, "again here").note(first, "first here"));
+                        continue;
+                    }
+                    let before = self.policies.insert(key(&reference), policy.clone());
+                    match before {
+                        None => changes.push(Change::CreatePolicy(policy.clone())),
+                        Some(before) if before == policy => {
+                            let message = format!("the policy `{reference}` is in force exactly so already");
+                            self.log.push(error(Code::NoEffect, message).at(name));
+                        }
+                        Some(_) => changes.push(Change::ReplacePolicy(policy.clone())),
+                    }
+                    self.place(&policy, name, namespace);
+                }
+            }
+        }
+    }
+
+    /// As `kubectl apply` does: labels given are set, others stay. A file that holds its namespace may be applied again
+    /// without that being a change.
+    fn apply_namespace(&mut self, name: &At<String>, labels: &Labels, changes: &mut Vec<Change>) {
+        let Some(known) = self.world.namespaces.get(&name.value) else {
+            let message = format!("a step cannot add the namespace `{}`", name.value);
+            let draft = error(Code::UnknownName, message).at(name.span);
+            self.log.push(draft.help("name it under `namespaces`, so that it is there from the start"));
+            return;
+        };
+        let mut all = known.clone();
+        all.0.extend(named(labels, name, self.log).0);
+        self.relabel_namespace(&name.value, all, changes);
+    }
+
+    fn delete(&mut self, step: &raw::Step, changes: &mut Vec<Change>) {
+        for name in &step.delete {
+            let found = self.policies.keys().find(|key| {
+                let (namespace, policy, kind) = key;
+                let reference = PolicyRef { kind: kind.clone(), namespace: namespace.clone(), name: policy.clone() };
+                reference.to_string() == name.value
+            });
+            let Some(found) = found.cloned() else {
+                self.unknown_policy(name);
+                continue;
+            };
+            if let Some(policy) = self.policies.remove(&found) {
+                changes.push(Change::DeletePolicy(policy.reference()));
+            }
+        }
+    }
+
+    fn unknown_policy(&mut self, name: &At<String>) {
+        let there: Vec<String> = self.policies.values().map(|policy| policy.reference().to_string()).collect();
+        let short = there.iter().find(|full| full.rsplit('/').next() == Some(name.value.as_str()));
+        let hint = match short {
+            Some(full) => Some(format!("write `{full}`")),
+            None => nearest(&name.value, there.iter().map(String::as_str)),
+        };
+        let draft = error(Code::UnknownName, format!("no policy `{}` is in force at this step", name.value));
+        self.log.push(draft.at(name.span).help_maybe(hint));
+    }
+
+    fn remove(&mut self, step: &raw::Step, changes: &mut Vec<Change>) {
+        for name in &step.remove {
+            if let Some(id) = self.pod(name) {
+                self.world.pods.remove(&id);
+                changes.push(Change::RemovePod(id));
+            }
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! The scenario file as written: every value with its place, nothing resolved.
+//!
+//! The JSON Schema is made from these types, and [`read`] reads them off the tree. A test holds the two against each
+//! other, so that an editor knows exactly the keys that are read.
+
+pub(in crate::scenario) mod port;
+pub(in crate::scenario) mod read;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use super::decode::At;
+use super::text::Span;
+use super::tree::Node;
+use crate::model::endpoint::Family;
+use crate::model::labels::Labels;
+use crate::model::port::{Port, ServedPort};
+use crate::model::verdict::{DenyForm, Verdict};
+
+/// A map from names to things, in the order written.
+pub(in crate::scenario) type Named<T> = Vec<(At<String>, T)>;
+
+/// A leakproof scenario: some pods, the policies they live under, and which of them may reach which.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(in crate::scenario) struct Scenario {
+    /// The format's version: 1.
+    #[schemars(with = "schema::Version")]
+    #[allow(dead_code, reason = "read for its presence; the schema needs it")]
+    pub version: (),
+    /// What the scenario proves, in a sentence.
+    pub about: Option<At<String>>,
+    /// The IP families that are probed. Left out: ipv4.
+    #[schemars(with = "Option<Vec<schema::Family>>", length(min = 1))]
+    pub families: Option<Vec<At<Family>>>,
+    /// The namespaces, by name. Each gets the label `kubernetes.io/metadata.name`, as the API server does.
+    #[schemars(with = "BTreeMap<String, Namespace>")]
+    pub namespaces: Named<Namespace>,
+    /// The pods, by name. Names are unique over all namespaces.
+    #[schemars(with = "BTreeMap<String, Pod>")]
+    pub pods: Named<Pod>,
+    /// Addresses outside the cluster that send or receive, by name. They make cells only with the pods that an
+    /// expectation names them with.
+    #[schemars(with = "Option<BTreeMap<String, Outside>>")]
+    pub outside: Named<Outside>,
+    /// The policies: manifest files beside this file, or manifests written right here.
+    #[schemars(with = "Option<Vec<schema::Manifest>>")]
+    pub policies: Vec<Manifest>,
+    /// What is expected under these policies. Flows that no entry covers are judged by what the policies say.
+    #[schemars(with = "Option<Vec<Expect>>")]
+    pub expect: Vec<Expect>,
+    /// Changes, made one step after the other.
+    #[schemars(with = "Option<Vec<Step>>")]
+    pub steps: Vec<Step>,
+    /// How long one attempt waits for its answer. Left out: 300ms in the lab, 1s on a cluster.
+    #[schemars(with = "Option<schema::Duration>")]
+    pub deadline: Option<At<std::time::Duration>>,
+    /// So many silent attempts make a denial. Left out: 4.
+    #[schemars(with = "Option<u32>", range(min = 1, max = 100))]
+    pub attempts: Option<At<u32>>,
+    /// How often each flow is tried anew. Left out: what fits the number of flows.
+    #[schemars(with = "Option<schema::Duration>")]
+    pub interval: Option<At<std::time::Duration>>,
+    /// Changes must be in force within this. Left out: 10s.
+    #[schemars(with = "Option<schema::Duration>")]
+    pub converge_within: Option<At<std::time::Duration>>,
+    /// A flow that takes longer than this to become as expected is a finding. Left out: no limit but `converge_within`.
+    #[schemars(with = "Option<schema::Duration>")]
+    pub max_enforce: Option<At<std::time::Duration>>,
+    /// In what form a denial has to come. Left out: either.
+    #[schemars(with = "Option<schema::DenyForm>")]
+    pub deny: Option<At<DenyForm>>,
+}
+
+/// A namespace.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(in crate::scenario) struct Namespace {
+    /// Its labels.
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    pub labels: Labels,
+}
+
+/// A pod.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(in crate::scenario) struct Pod {
+    /// Its namespace, one of `namespaces`.
+    #[schemars(with = "String")]
+    pub namespace: At<String>,
+    /// Its labels.
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    pub labels: Labels,
+    /// The ports it serves. Left out: 8080/tcp.
+    #[schemars(with = "Option<Vec<schema::ServedPort>>")]
+    pub serves: Option<Vec<ServedPort>>,
+    /// The node it runs on, counted from 1. Left out: round robin by name over two nodes.
+    #[schemars(with = "Option<u8>", range(min = 1, max = 64))]
+    pub node: Option<At<u8>>,
+    /// Its IPv4 address in the lab. Left out: a planned one.
+    #[schemars(with = "Option<std::net::Ipv4Addr>")]
+    pub address: Option<At<std::net::Ipv4Addr>>,
+    /// Its IPv6 address in the lab. Left out: a planned one.
+    #[schemars(with = "Option<std::net::Ipv6Addr>")]
+    pub address6: Option<At<std::net::Ipv6Addr>>,
+}
+
+/// An address outside the cluster.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(in crate::scenario) struct Outside {
+    /// Its IPv4 address. Left out: one of 203.0.113.0/24.
+    #[schemars(with = "Option<std::net::Ipv4Addr>")]
+    pub address: Option<At<std::net::Ipv4Addr>>,
+    /// Its IPv6 address. Left out: one of 2001:db8::/64.
+    #[schemars(with = "Option<std::net::Ipv6Addr>")]
+    pub address6: Option<At<std::net::Ipv6Addr>>,
+    /// The ports it serves. Left out: 8080/tcp.
+    #[schemars(with = "Option<Vec<schema::ServedPort>>")]
+    pub serves: Option<Vec<ServedPort>>,
+}
+
+/// One entry of `policies` or `apply`.
+#[derive(Debug)]
+pub(in crate::scenario) enum Manifest {
+    /// A file of manifests, beside the scenario.
+    File(At<String>),
+    /// A manifest.
+    Inline(Node),
+}
+
+/// What is expected of the flows between some endpoints.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(in crate::scenario) struct Expect {
+    /// Who opens connections.
+    #[schemars(with = "schema::Who")]
+    pub from: Vec<At<String>>,
+    /// To whom.
+    #[schemars(with = "schema::Who")]
+    pub to: Vec<At<String>>,
+    /// To which port. Left out: every port that is probed there. A port that is not under `serves` is listened on too.
+    #[schemars(with = "Option<schema::Port>")]
+    pub port: Option<At<Port>>,
+    /// Over which IP family. Left out: every one of `families`.
+    #[schemars(with = "Option<schema::Family>")]
+    pub family: Option<At<Family>>,
+    /// What is right.
+    #[schemars(with = "schema::Verdict")]
+    pub verdict: At<Verdict>,
+    #[schemars(skip)]
+    pub span: Span,
+}
+
+/// Changes made together, and what is expected then. They are made in this order: add, relabel, apply, delete, remove.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(in crate::scenario) struct Step {
+    /// What changes, in a few words: the step's name in reports.
+    pub about: Option<At<String>>,
+    /// Policies that are created, or replaced where there is one of that kind, namespace and name.
+    #[schemars(with = "Option<Vec<schema::Manifest>>")]
+    pub apply: Vec<Manifest>,
+    /// Policies that are deleted: `namespace/name`.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub delete: Vec<At<String>>,
+    /// Labels that change.
+    #[schemars(with = "Option<Relabel>")]
+    pub relabel: Relabel,
+    /// Pods that are added.
+    #[schemars(with = "Option<BTreeMap<String, Pod>>")]
+    pub add: Named<Pod>,
+    /// Pods that are removed.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub remove: Vec<At<String>>,
+    /// What is expected then. Nothing is carried over from before.
+    #[schemars(with = "Option<Vec<Expect>>")]
+    pub expect: Vec<Expect>,
+    /// As for the whole scenario, for this step alone.
+    #[schemars(with = "Option<schema::Duration>")]
+    pub converge_within: Option<At<std::time::Duration>>,
+    /// As for the whole scenario, for this step alone.
+    #[schemars(with = "Option<schema::Duration>")]
+    pub max_enforce: Option<At<std::time::Duration>>,
+    #[schemars(skip)]
+    pub span: Span,
+}
+
+/// New labels. The labels given are all that is left.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(in crate::scenario) struct Relabel {
+    /// Of pods, by name.
+    #[schemars(with = "Option<BTreeMap<String, BTreeMap<String, String>>>")]
+    pub pods: Named<Labels>,
+    /// Of namespaces, by name.
+    #[schemars(with = "Option<BTreeMap<String, BTreeMap<String, String>>>")]
+    pub namespaces: Named<Labels>,
+}
+
+impl<T: JsonSchema> JsonSchema for At<T> {
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+    fn schema_id() -> Cow<'static, str> {
+        T::schema_id()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+}
+
+/// What the schema says of values that are more than their JSON type.
+mod schema {
+    use super::*;
+
+    macro_rules! shape {
+        ($name:ident, $schema:tt) => {
+            pub struct $name;
+            impl JsonSchema for $name {
+                fn schema_name() -> Cow<'static, str> {
+                    stringify!($name).into()
+                }
+                fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                    json_schema!($schema)
+                }
+            }
+        };
+    }
+
+    shape!(Version, { "const": 1 });
+    shape!(Family, { "enum": ["ipv4", "ipv6"] });
+    shape!(Verdict, { "enum": ["allowed", "denied"] });
+    shape!(DenyForm, {
+        "description": "drop: silence only. reject: a rejection only. either: both will do.",
+        "enum": ["drop", "reject", "either"],
+    });
+    shape!(Duration, {
+        "description": "A number with its unit: 300ms, 10s, 1m 30s.",
+        "type": "string",
+        "examples": ["300ms", "10s"],
+    });
+    shape!(Port, {
+        "description": "A port with its protocol: 5432/tcp.",
+        "type": "string",
+        "pattern": "^[1-9][0-9]{0,4}/(tcp|udp|sctp)$",
+        "examples": ["5432/tcp"],
+    });
+    shape!(ServedPort, {
+        "description": "A port with its protocol, after the name a policy may call it by, where it has one: http=8080/tcp.",
+        "type": "string",
+        "pattern": "^([a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?=)?[1-9][0-9]{0,4}/(tcp|udp|sctp)$",
+        "examples": ["5432/tcp", "http=8080/tcp"],
+    });
+    shape!(Who, {
+        "description": "A name, a list of names, or `any`: every pod there is.",
+        "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" }, "minItems": 1 }],
+    });
+    shape!(Manifest, {
+        "description": "A file of manifests, relative to this file, or one manifest.",
+        "anyOf": [{ "type": "string" }, { "type": "object", "required": ["apiVersion", "kind"] }],
+    });
+}
