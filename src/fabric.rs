@@ -2,6 +2,8 @@
 //!
 //! Nothing here judges, and nothing here knows the oracle: the lab compiles policies by its own reading of them.
 
+pub mod lab;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;

@@ -1,0 +1,139 @@
+//! Wrong on purpose: what the lab can be told to get wrong, so that every detector is shown the thing it detects.
+//!
+//! A fault is written as it is given to `--fault`. All of them begin with, or count their start from, the end of the
+//! first change (the initial policies), so that the baseline is always taken of a sound world.
+
+mod parse;
+mod plan;
+
+use std::fmt;
+use std::time::Duration;
+
+pub use parse::FaultSyntax;
+pub(super) use plan::{Deed, FaultPlan};
+
+use crate::model::endpoint::NodeOrdinal;
+use crate::model::port::Port;
+
+/// One fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// `leak=FROM->TO:PORT/PROTO`: the flow passes whatever the policies say.
+    Leak(FaultyFlow),
+    /// `cut=FROM->TO:PORT/PROTO`: the flow is dropped whatever the policies say.
+    Cut(FaultyFlow),
+    /// `flap=FROM->TO:PORT/PROTO@PERIOD`: the flow is let through for one period and dropped for the next, over and
+    /// over.
+    Flap(FaultyFlow, Duration),
+    /// `late=DURATION`: changes are acknowledged at once, and enforced so much later.
+    Late(Duration),
+    /// `reject`: what is denied is answered with port unreachable instead of silence.
+    Reject,
+    /// `lose-node=NODE@START+DURATION`: the node's rules are gone for a while, and everything passes there.
+    LoseNode(OnNode),
+    /// `open-moment=NODE@START+DURATION`: the node's whole packet filter, with its record of connections, is removed
+    /// and built again in a second transaction.
+    OpenMoment(OnNode),
+    /// `late-set=NODE@START+DURATION`: the node's rules are for a while those of a node whose sets of peers have not
+    /// been filled yet.
+    LateSet(OnNode),
+    /// `stop-forwarding=NODE@START+DURATION`: the node forwards nothing for a while.
+    StopForwarding(OnNode),
+    /// `kill-listener=POD:PORT/PROTO`: the port answers, to its own pod too, as it does where nothing listens: a reset,
+    /// or port unreachable. (The agent's socket itself stays; on the wire there is no difference.)
+    KillListener(FaultyPort),
+    /// `wrong-server=TO:PORT/PROTO`: whoever reaches the port is answered by another process, which says it is
+    /// `impostor`.
+    WrongServer(FaultyPort),
+    /// `kill-agent=POD@START`: the agent is killed.
+    KillAgent(OnAgent),
+    /// `stop-agent=POD@START+DURATION`: the agent is stopped (SIGSTOP) for a while.
+    StopAgent(OnAgent, Duration),
+    /// `cut-stream=POD@START`: the control stream to the agent is cut once.
+    CutStream(OnAgent),
+}
+
+/// A flow, by names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FaultyFlow {
+    /// The source.
+    pub from: String,
+    /// The destination.
+    pub to: String,
+    /// The destination's port.
+    pub port: Port,
+}
+
+/// A port of an endpoint, by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FaultyPort {
+    /// The endpoint.
+    pub at: String,
+    /// Its port.
+    pub port: Port,
+}
+
+/// A node, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnNode {
+    /// The node.
+    pub node: NodeOrdinal,
+    /// So long after the end of the first change.
+    pub start: Duration,
+    /// For so long.
+    pub duration: Duration,
+}
+
+/// An agent, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnAgent {
+    /// Whose.
+    pub at: String,
+    /// So long after the end of the first change.
+    pub start: Duration,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Leak(flow) => write!(f, "leak={flow}"),
+            Self::Cut(flow) => write!(f, "cut={flow}"),
+            Self::Flap(flow, period) => write!(f, "flap={flow}@{}", parse::show(*period)),
+            Self::Late(by) => write!(f, "late={}", parse::show(*by)),
+            Self::Reject => f.write_str("reject"),
+            Self::LoseNode(on) => write!(f, "lose-node={on}"),
+            Self::OpenMoment(on) => write!(f, "open-moment={on}"),
+            Self::LateSet(on) => write!(f, "late-set={on}"),
+            Self::StopForwarding(on) => write!(f, "stop-forwarding={on}"),
+            Self::KillListener(at) => write!(f, "kill-listener={at}"),
+            Self::WrongServer(at) => write!(f, "wrong-server={at}"),
+            Self::KillAgent(on) => write!(f, "kill-agent={on}"),
+            Self::StopAgent(on, duration) => write!(f, "stop-agent={on}+{}", parse::show(*duration)),
+            Self::CutStream(on) => write!(f, "cut-stream={on}"),
+        }
+    }
+}
+
+impl fmt::Display for FaultyFlow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}->{}:{}", self.from, self.to, self.port)
+    }
+}
+
+impl fmt::Display for FaultyPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.at, self.port)
+    }
+}
+
+impl fmt::Display for OnNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}+{}", self.node.0, parse::show(self.start), parse::show(self.duration))
+    }
+}
+
+impl fmt::Display for OnAgent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.at, parse::show(self.start))
+    }
+}

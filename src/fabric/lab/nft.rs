@@ -1,0 +1,349 @@
+//! A node's packet filter, spoken to over netlink; no `nft` program is needed, though `nft list ruleset` shows the
+//! result to whoever has one.
+//!
+//! ```text
+//! table inet leakproof {
+//!   chain forward { hook forward; jump halt; ct state established,related accept; jump fault; jump policy }
+//!   chain halt    { … }            a fault: nothing is forwarded
+//!   chain fault   { … }            faults on single flows
+//!   chain policy  { jump g7 }      the one rule that changes when policies do
+//!   chain g7      { ip saddr vmap @g7-egress-IPv4; …; ip daddr vmap @g7-ingress-IPv4; … }
+//!   chain g7-ingress-0 { … return; drop }
+//! }
+//! ```
+
+mod expression;
+mod generation;
+mod message;
+
+use std::net::IpAddr;
+
+use netlink_packet_netfilter::nftables::Expressions;
+use netlink_sys::protocols::NETLINK_NETFILTER;
+
+use super::compile::Guard;
+use super::netlink::{Channel, NetlinkError, Request};
+use crate::model::endpoint::Family;
+use crate::model::port::{Port, Protocol};
+use expression::{Decision, Which};
+pub(super) use generation::Generation;
+use message::Base;
+
+const TABLE: &str = "leakproof";
+const FORWARD: &str = "forward";
+const HALT: &str = "halt";
+const FAULT: &str = "fault";
+const POLICY: &str = "policy";
+/// The table of faults inside a pod's own network namespace.
+const POD_TABLE: &str = "leakproof-fault";
+
+/// How a guard turns packets away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Denial {
+    /// Silently.
+    #[default]
+    Drop,
+    /// With an answer: port unreachable, as Calico's reject action sends.
+    Reject,
+}
+
+impl From<Denial> for Decision {
+    fn from(denial: Denial) -> Self {
+        match denial {
+            Denial::Drop => Self::Drop,
+            Denial::Reject => Self::Reject,
+        }
+    }
+}
+
+/// A flow treated wrongly on purpose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Wrong {
+    pub(super) from: IpAddr,
+    pub(super) to: IpAddr,
+    pub(super) port: Port,
+    pub(super) how: Treatment,
+}
+
+/// How a flow is treated whatever the policies say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Treatment {
+    /// It passes.
+    Pass,
+    /// It is dropped.
+    Cut,
+}
+
+/// Whether a node forwards anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Forwarding {
+    /// As it should.
+    Running,
+    /// Not at all, what is established included.
+    Stopped,
+}
+
+/// What is there of the filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Condition {
+    /// All of it.
+    Sound,
+    /// The jump to the generation in force is missing.
+    Lost,
+    /// Nothing.
+    Demolished,
+}
+
+/// The packet filter of one node.
+pub(super) struct Firewall {
+    channel: Channel,
+    next: u64,
+    condition: Condition,
+    denial: Denial,
+    /// What is, or should be, in force.
+    guards: Vec<Guard>,
+    wrongs: Vec<Wrong>,
+    current: Option<Generation>,
+    /// Loaded, not yet in force.
+    prepared: Option<Generation>,
+    /// No longer in force, not yet removed.
+    outdated: Vec<Generation>,
+}
+
+impl Firewall {
+    /// Sets up the filter of the calling thread's network namespace; it lets everything through.
+    pub(super) fn install(denial: Denial) -> Result<Self, NetlinkError> {
+        let mut firewall = Self {
+            channel: Channel::open(NETLINK_NETFILTER)?,
+            next: 1,
+            condition: Condition::Sound,
+            denial,
+            guards: Vec::new(),
+            wrongs: Vec::new(),
+            current: None,
+            prepared: None,
+            outdated: Vec::new(),
+        };
+        firewall.commit(frame())?;
+        Ok(firewall)
+    }
+
+    /// Loads guards beside the ones in force; many take several transactions, since nothing looks at them yet.
+    pub(super) fn prepare(&mut self, guards: Vec<Guard>) -> Result<(), NetlinkError> {
+        self.guards = guards;
+        match self.condition {
+            Condition::Sound | Condition::Lost => self.load(),
+            Condition::Demolished => Ok(()),
+        }
+    }
+
+    fn load(&mut self) -> Result<(), NetlinkError> {
+        let number = self.next;
+        self.next += 1;
+        let (generation, requests) = Generation::build(TABLE, number, &self.guards, &self.denial.into());
+        self.commit_in_parts(requests)?;
+        self.outdated.extend(self.prepared.replace(generation));
+        Ok(())
+    }
+
+    /// Puts the prepared guards in force by changing one jump, and the flows treated wrongly with them, in one
+    /// transaction.
+    pub(super) fn switch(&mut self, wrongs: Vec<Wrong>) -> Result<(), NetlinkError> {
+        let mut requests = match self.condition {
+            Condition::Sound | Condition::Lost => self.fault_rules(&wrongs),
+            Condition::Demolished => Vec::new(),
+        };
+        if self.condition == Condition::Sound {
+            requests.extend(self.prepared.iter().flat_map(jump_to));
+        }
+        self.commit(requests)?;
+        self.wrongs = wrongs;
+        if let Some(prepared) = self.prepared.take() {
+            self.outdated.extend(self.current.replace(prepared));
+        }
+        Ok(())
+    }
+
+    /// Removes what is no longer in force.
+    pub(super) fn sweep(&mut self) -> Result<(), NetlinkError> {
+        let requests = self.outdated.drain(..).flat_map(|old| old.removal(TABLE)).collect();
+        self.commit_in_parts(requests)
+    }
+
+    /// Treats exactly these flows wrongly from now on.
+    pub(super) fn mistreat(&mut self, wrongs: Vec<Wrong>) -> Result<(), NetlinkError> {
+        if self.condition != Condition::Demolished {
+            self.commit(self.fault_rules(&wrongs))?;
+        }
+        self.wrongs = wrongs;
+        Ok(())
+    }
+
+    /// Loses the rules: everything passes.
+    pub(super) fn lose(&mut self) -> Result<(), NetlinkError> {
+        if self.condition == Condition::Sound {
+            self.commit(vec![message::flush_chain(TABLE, POLICY)])?;
+            self.condition = Condition::Lost;
+        }
+        Ok(())
+    }
+
+    /// Finds them again, as they should be by now.
+    pub(super) fn find(&mut self) -> Result<(), NetlinkError> {
+        if self.condition == Condition::Lost {
+            let requests = self.current.iter().flat_map(jump_to).collect();
+            self.commit(requests)?;
+            self.condition = Condition::Sound;
+        }
+        Ok(())
+    }
+
+    /// Removes the whole filter, as the first of two transactions of a careless rebuild does.
+    pub(super) fn demolish(&mut self) -> Result<(), NetlinkError> {
+        self.commit(vec![message::delete_table(TABLE)])?;
+        self.condition = Condition::Demolished;
+        self.current = None;
+        self.prepared = None;
+        self.outdated.clear();
+        Ok(())
+    }
+
+    /// Builds it again as it should be by now, as the second does.
+    pub(super) fn rebuild(&mut self) -> Result<(), NetlinkError> {
+        if self.condition != Condition::Demolished {
+            return Ok(());
+        }
+        let number = self.next;
+        self.next += 1;
+        let (generation, requests) = Generation::build(TABLE, number, &self.guards, &self.denial.into());
+        let mut all = frame();
+        all.extend(self.wrongs.iter().map(|wrong| message::new_rule(TABLE, FAULT, wrong.steps())));
+        all.extend(requests);
+        all.extend(jump_to(&generation));
+        self.commit_in_parts(all)?;
+        self.current = Some(generation);
+        self.condition = Condition::Sound;
+        Ok(())
+    }
+
+    /// Stops or resumes forwarding.
+    pub(super) fn forward(&mut self, forwarding: Forwarding) -> Result<(), NetlinkError> {
+        let mut requests = vec![message::flush_chain(TABLE, HALT)];
+        if forwarding == Forwarding::Stopped {
+            requests.push(message::new_rule(TABLE, HALT, [Decision::Drop.step()]));
+        }
+        self.commit(requests)
+    }
+
+    fn fault_rules(&self, wrongs: &[Wrong]) -> Vec<Request> {
+        if wrongs.is_empty() && self.wrongs.is_empty() {
+            return Vec::new();
+        }
+        let mut requests = vec![message::flush_chain(TABLE, FAULT)];
+        requests.extend(wrongs.iter().map(|wrong| message::new_rule(TABLE, FAULT, wrong.steps())));
+        requests
+    }
+
+    fn commit(&mut self, requests: Vec<Request>) -> Result<(), NetlinkError> {
+        commit(&mut self.channel, requests)
+    }
+
+    fn commit_in_parts(&mut self, requests: Vec<Request>) -> Result<(), NetlinkError> {
+        let limit = self.channel.limit();
+        let mut part = Vec::new();
+        let mut size = 0;
+        for request in requests {
+            if size + request.bytes.len() > limit && !part.is_empty() {
+                self.commit(std::mem::take(&mut part))?;
+                size = 0;
+            }
+            size += request.bytes.len();
+            part.push(request);
+        }
+        self.commit(part)
+    }
+}
+
+fn frame() -> Vec<Request> {
+    let jump = |to: &str| [Decision::Jump(to.to_owned()).step()];
+    let mut known: Vec<Expressions> = expression::known_connection().to_vec();
+    known.push(Decision::Accept.step());
+    vec![
+        message::new_table(TABLE),
+        message::new_chain(TABLE, HALT),
+        message::new_chain(TABLE, FAULT),
+        message::new_chain(TABLE, POLICY),
+        message::new_base_chain(TABLE, FORWARD, Base::Forward),
+        message::new_rule(TABLE, FORWARD, jump(HALT)),
+        message::new_rule(TABLE, FORWARD, known),
+        message::new_rule(TABLE, FORWARD, jump(FAULT)),
+        message::new_rule(TABLE, FORWARD, jump(POLICY)),
+    ]
+}
+
+impl Wrong {
+    fn steps(&self) -> Vec<Expressions> {
+        let family = Family::of(self.to);
+        let mut steps = expression::family(family).to_vec();
+        steps.extend(expression::address(family, Which::Source, bytes(self.from)));
+        steps.extend(expression::address(family, Which::Destination, bytes(self.to)));
+        steps.extend(expression::protocol(self.port.protocol));
+        steps.extend(expression::port(self.port.number.get()));
+        steps.push(match self.how {
+            Treatment::Pass => Decision::Accept.step(),
+            Treatment::Cut => Decision::Drop.step(),
+        });
+        steps
+    }
+}
+
+/// Makes a port of the calling thread's network namespace answer as if nothing listened there, to its own pod too.
+pub(super) fn deafen(port: Port) -> Result<(), NetlinkError> {
+    let mut steps = expression::protocol(port.protocol).to_vec();
+    steps.extend(expression::port(port.number.get()));
+    steps.push(match port.protocol {
+        Protocol::Tcp => expression::reset(),
+        Protocol::Udp | Protocol::Sctp => expression::port_unreachable(),
+    });
+    pod_fault("deaf", Base::Input, steps)
+}
+
+/// Hands what comes to a port of the calling thread's network namespace to another of its ports.
+pub(super) fn divert(port: Port, to: u16) -> Result<(), NetlinkError> {
+    let mut steps = expression::protocol(port.protocol).to_vec();
+    steps.extend(expression::port(port.number.get()));
+    steps.extend(expression::redirect(to));
+    pod_fault("divert", Base::Translation, steps)
+}
+
+fn pod_fault(chain: &str, base: Base, steps: Vec<Expressions>) -> Result<(), NetlinkError> {
+    let mut channel = Channel::open(NETLINK_NETFILTER)?;
+    let requests = vec![
+        message::new_table(POD_TABLE),
+        message::new_base_chain(POD_TABLE, chain, base),
+        message::new_rule(POD_TABLE, chain, steps),
+    ];
+    commit(&mut channel, requests)
+}
+
+fn jump_to(generation: &Generation) -> [Request; 2] {
+    let jump = Decision::Jump(generation.entry.clone());
+    [message::flush_chain(TABLE, POLICY), message::new_rule(TABLE, POLICY, [jump.step()])]
+}
+
+fn commit(channel: &mut Channel, requests: Vec<Request>) -> Result<(), NetlinkError> {
+    if requests.is_empty() {
+        return Ok(());
+    }
+    let mut batch = vec![message::begin()];
+    batch.extend(requests);
+    batch.push(message::end());
+    channel.commit(&batch)
+}
+
+fn bytes(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(v4) => v4.octets().to_vec(),
+        IpAddr::V6(v6) => v6.octets().to_vec(),
+    }
+}

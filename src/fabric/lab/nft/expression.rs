@@ -1,0 +1,239 @@
+//! What rules are made of: small steps that load, compare, look up and decide.
+//!
+//! The constants are the kernel's (`include/uapi/linux/netfilter/nf_tables.h`), for what the crate has no words for.
+
+use netlink_packet_core::{DefaultNla, Emitable, Nla};
+use netlink_packet_netfilter::nftables::{
+    Cmp, DataAttribute, Expressions, Immediate, Lookup, Meta, MetaKey, Operator, Payload, Register, Verdict,
+    VerdictAttribute,
+};
+
+use crate::model::endpoint::Family;
+use crate::model::port::Protocol;
+
+/// Loading starts at the network header, or behind it.
+const NETWORK_HEADER: u32 = 1;
+const TRANSPORT_HEADER: u32 = 2;
+/// `NF_DROP` and `NF_ACCEPT`.
+const DROP: u32 = 0;
+const ACCEPT: u32 = 1;
+/// `NF_CT_STATE_BIT`: established and related.
+const ESTABLISHED: u32 = 2;
+const RELATED: u32 = 4;
+
+/// One end of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    Source,
+    Destination,
+}
+
+/// What becomes of a packet that a rule's steps all match.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// It passes this hook.
+    Accept,
+    /// It is gone.
+    Drop,
+    /// It is gone, and its sender is told so.
+    Reject,
+    /// It goes on where the chain was jumped to from.
+    Return,
+    /// It goes through another chain first.
+    Jump(String),
+}
+
+impl Decision {
+    /// The last step of a rule.
+    pub(super) fn step(&self) -> Expressions {
+        match self {
+            Self::Reject => reject(),
+            Self::Accept | Self::Drop | Self::Return | Self::Jump(_) => Expressions::Immediate(vec![
+                Immediate::DestinationRegister(Register::Verdict),
+                Immediate::Data(self.data()),
+            ]),
+        }
+    }
+
+    /// As the value of a verdict map.
+    pub(super) fn data(&self) -> DataAttribute {
+        let code = |verdict| vec![VerdictAttribute::Code(verdict)];
+        DataAttribute::Verdict(match self {
+            Self::Accept => code(Verdict::Other(ACCEPT)),
+            // A map cannot reject; nothing here asks it to.
+            Self::Drop | Self::Reject => code(Verdict::Other(DROP)),
+            Self::Return => code(Verdict::Return),
+            Self::Jump(chain) => {
+                vec![VerdictAttribute::Code(Verdict::Jump), VerdictAttribute::Chain(chain.clone())]
+            }
+        })
+    }
+}
+
+/// Only packets of this family.
+pub(super) fn family(family: Family) -> [Expressions; 2] {
+    let number = match family {
+        Family::V4 => 2,
+        Family::V6 => 10,
+    };
+    [load_meta(MetaKey::Nfproto, Register::Reg1), equal(Register::Reg1, vec![number])]
+}
+
+/// Only packets of this protocol.
+pub(super) fn protocol(protocol: Protocol) -> [Expressions; 2] {
+    [load_meta(MetaKey::L4Proto, Register::Reg1), equal(Register::Reg1, vec![number(protocol)])]
+}
+
+/// Only packets with these bytes for an address.
+pub(super) fn address(family: Family, which: Which, address: Vec<u8>) -> [Expressions; 2] {
+    [load_address(family, which, Register::Reg1), equal(Register::Reg1, address)]
+}
+
+/// Only packets to this port; to be used behind [`protocol`].
+pub(super) fn port(number: u16) -> [Expressions; 2] {
+    [load_port(Register::Reg1), equal(Register::Reg1, number.to_be_bytes().to_vec())]
+}
+
+/// Loads an address: one register of 4 bytes, or four.
+pub(super) fn load_address(family: Family, which: Which, to: Register) -> Expressions {
+    let (offset, length) = match (family, which) {
+        (Family::V4, Which::Source) => (12, 4),
+        (Family::V4, Which::Destination) => (16, 4),
+        (Family::V6, Which::Source) => (8, 16),
+        (Family::V6, Which::Destination) => (24, 16),
+    };
+    load(NETWORK_HEADER, offset, length, to)
+}
+
+/// Loads the destination port: TCP, UDP and SCTP all have it in the same place.
+pub(super) fn load_port(to: Register) -> Expressions {
+    load(TRANSPORT_HEADER, 2, 2, to)
+}
+
+/// Loads the protocol's number.
+pub(super) fn load_protocol(to: Register) -> Expressions {
+    load_meta(MetaKey::L4Proto, to)
+}
+
+/// Only packets whose loaded registers are in the set.
+pub(super) fn look_up(set: &str, from: Register) -> Expressions {
+    Expressions::Lookup(vec![Lookup::Set(set.to_owned()), Lookup::SourceRegister(from)])
+}
+
+/// Does what the map says about the loaded registers, if it says anything.
+pub(super) fn decide_by(map: &str, from: Register) -> Expressions {
+    Expressions::Lookup(vec![
+        Lookup::Set(map.to_owned()),
+        Lookup::SourceRegister(from),
+        Lookup::DestinationRegister(Register::Verdict),
+    ])
+}
+
+/// Only packets of connections that were let through before, and errors about them.
+pub(super) fn known_connection() -> [Expressions; 3] {
+    let state = Expressions::Other {
+        expression_type: "ct".into(),
+        // NFTA_CT_DREG, NFTA_CT_KEY = NFT_CT_STATE.
+        attributes: vec![number_nla(1, Register::Reg1.into()), number_nla(2, 0)],
+    };
+    // The state is a number in the machine's own byte order.
+    let bits = (ESTABLISHED | RELATED).to_ne_bytes().to_vec();
+    let masked = Expressions::Other {
+        expression_type: "bitwise".into(),
+        // NFTA_BITWISE_SREG, _DREG, _LEN, _MASK, _XOR.
+        attributes: vec![
+            number_nla(1, Register::Reg1.into()),
+            number_nla(2, Register::Reg1.into()),
+            number_nla(3, 4),
+            data_nla(4, bits),
+            data_nla(5, vec![0; 4]),
+        ],
+    };
+    let any = Expressions::Cmp(vec![
+        Cmp::SourceRegister(Register::Reg1),
+        Cmp::Op(Operator::NotEqual),
+        Cmp::Data(DataAttribute::Value(vec![0; 4])),
+    ]);
+    [state, masked, any]
+}
+
+/// Answers as Calico's reject action does: port unreachable, in the packet's own family.
+fn reject() -> Expressions {
+    Expressions::Other {
+        expression_type: "reject".into(),
+        // NFTA_REJECT_TYPE = NFT_REJECT_ICMPX_UNREACH, NFTA_REJECT_ICMP_CODE = NFT_REJECT_ICMPX_PORT_UNREACH.
+        attributes: vec![number_nla(1, 2), DefaultNla::new(2, vec![1])],
+    }
+}
+
+/// Answers as a kernel does where nothing listens: a reset.
+pub(super) fn reset() -> Expressions {
+    // NFTA_REJECT_TYPE = NFT_REJECT_TCP_RST.
+    Expressions::Other { expression_type: "reject".into(), attributes: vec![number_nla(1, 1)] }
+}
+
+/// Answers as a kernel does where no datagram socket is bound.
+pub(super) fn port_unreachable() -> Expressions {
+    reject()
+}
+
+/// Hands the packet to another port of this machine.
+pub(super) fn redirect(port: u16) -> [Expressions; 2] {
+    let number = Expressions::Immediate(vec![
+        Immediate::DestinationRegister(Register::Reg1),
+        Immediate::Data(DataAttribute::Value(port.to_be_bytes().to_vec())),
+    ]);
+    let redirect = Expressions::Other {
+        expression_type: "redir".into(),
+        // NFTA_REDIR_REG_PROTO_MIN, and NFTA_REDIR_FLAGS = NF_NAT_RANGE_PROTO_SPECIFIED.
+        attributes: vec![number_nla(1, Register::Reg1.into()), number_nla(3, 2)],
+    };
+    [number, redirect]
+}
+
+/// The protocol's number in an IP header.
+pub(super) fn number(protocol: Protocol) -> u8 {
+    match protocol {
+        Protocol::Tcp => 6,
+        Protocol::Udp => 17,
+        Protocol::Sctp => 132,
+    }
+}
+
+fn load(base: u32, offset: u32, length: u32, to: Register) -> Expressions {
+    Expressions::Payload(vec![
+        Payload::DestinationRegister(to),
+        Payload::Base(base),
+        Payload::Offset(offset),
+        Payload::Len(length),
+    ])
+}
+
+fn load_meta(key: MetaKey, to: Register) -> Expressions {
+    Expressions::Meta(vec![Meta::Key(key), Meta::DestinationRegister(to)])
+}
+
+fn equal(register: Register, value: Vec<u8>) -> Expressions {
+    Expressions::Cmp(vec![
+        Cmp::SourceRegister(register),
+        Cmp::Op(Operator::Equal),
+        Cmp::Data(DataAttribute::Value(value)),
+    ])
+}
+
+/// An attribute that holds a number; the kernel wants them big-endian here.
+pub(super) fn number_nla(kind: u16, value: u32) -> DefaultNla {
+    DefaultNla::new(kind, value.to_be_bytes().to_vec())
+}
+
+/// An attribute that holds plain data.
+fn data_nla(kind: u16, value: Vec<u8>) -> DefaultNla {
+    nested_nla(kind, &[DataAttribute::Value(value)])
+}
+
+/// An attribute that holds others.
+pub(super) fn nested_nla<N: Nla>(kind: u16, inner: &[N]) -> DefaultNla {
+    let mut bytes = vec![0; inner.buffer_len()];
+    inner.emit(&mut bytes);
+    DefaultNla::new(kind | netlink_packet_core::NLA_F_NESTED, bytes)
+}

@@ -1,0 +1,307 @@
+//! One world of the lab, for others to work with.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::dial::Doors;
+use super::enter::{Entered, Way};
+use super::fault::{Deed, Fault, FaultPlan};
+use super::keeper::Keeper;
+use super::netns;
+use super::nft::Treatment;
+use super::site::{Blueprint, Enforcement, Site};
+use super::{LabError, Names};
+use crate::fabric::{Dial, Enacted, Placement, Realised};
+use crate::model::document::{FabricInfo, FabricKind};
+use crate::model::endpoint::EndpointId;
+use crate::model::moment::Moment;
+use crate::scenario::Change;
+use crate::scenario::world::World;
+
+/// A world in the lab.
+#[derive(Debug)]
+pub struct Raised {
+    keeper: Keeper,
+    thread: Option<JoinHandle<()>>,
+    names: Names,
+    placements: BTreeMap<EndpointId, Placement>,
+    doors: Doors,
+    info: FabricInfo,
+    way: Way,
+    faults: FaultPlan,
+    /// Faults at work, and changes that are enforced late.
+    tasks: JoinSet<()>,
+    journal: Arc<Journal>,
+    enactments: u64,
+}
+
+/// Something a fault did, on its schedule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// When, on the harness's clock.
+    pub at: Moment,
+    /// What, in words: `node-1 lost its rules`.
+    pub what: String,
+}
+
+/// What happened while nobody waited for it.
+#[derive(Debug, Default)]
+struct Journal {
+    done: Mutex<Vec<Done>>,
+    errors: Mutex<Vec<LabError>>,
+}
+
+impl Journal {
+    fn note(&self, result: Result<Done, LabError>) {
+        match result {
+            Ok(done) => self.done.lock().unwrap_or_else(PoisonError::into_inner).push(done),
+            Err(error) => self.errors.lock().unwrap_or_else(PoisonError::into_inner).push(error),
+        }
+    }
+
+    fn errors(&self) -> Vec<LabError> {
+        std::mem::take(&mut *self.errors.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Raised {
+    pub(super) async fn raise(
+        entered: Entered,
+        faults: &[Fault],
+        program: Option<PathBuf>,
+        world: &World,
+        names: &Names,
+        nodes: u8,
+    ) -> Result<Self, LabError> {
+        let plan = FaultPlan::new(faults, names, nodes)?;
+        let doors = Doors::new(plan.streams);
+        let blueprint = Blueprint {
+            world: world.clone(),
+            names: names.clone(),
+            nodes,
+            faults: plan.clone(),
+            doors: doors.clone(),
+            program,
+        };
+        let (keeper, thread) = Keeper::start(move || Site::make(blueprint)).await?;
+        let placements = keeper.ask(|site| Ok(site.placements())).await?;
+        Ok(Self {
+            keeper,
+            thread: Some(thread),
+            names: names.clone(),
+            placements,
+            doors,
+            info: info(entered, faults, nodes),
+            way: entered.way,
+            faults: plan,
+            tasks: JoinSet::new(),
+            journal: Arc::default(),
+            enactments: 0,
+        })
+    }
+
+    /// For every endpoint and node, its name and the command that opens a shell in its network namespace, for as long
+    /// as this process lives.
+    ///
+    /// # Errors
+    /// Where the lab's thread has ended.
+    pub async fn steps_inside(&self) -> Result<Vec<(String, String)>, LabError> {
+        let pid = std::process::id();
+        let user = match self.way {
+            Way::UserNamespace => format!("--user=/proc/{pid}/ns/user --preserve-credentials "),
+            Way::Root => String::new(),
+        };
+        let all = self.keeper.ask(|site| Ok(site.all_netns())).await?;
+        let step = |netns: &netns::Netns| {
+            let net = format!("--net=/proc/{pid}/fd/{}", netns.descriptor());
+            (netns.name().to_owned(), format!("nsenter {user}{net}"))
+        };
+        Ok(all.iter().map(step).collect())
+    }
+
+    /// Does `work` on a thread inside an endpoint's network namespace. A socket made there belongs to the endpoint for
+    /// good, and can be used from anywhere.
+    ///
+    /// # Errors
+    /// Where there is no such endpoint, or no thread to be had.
+    pub async fn inside<T: Send + 'static>(
+        &self,
+        endpoint: EndpointId,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, LabError> {
+        let netns = self.keeper.ask(move |site| site.netns(endpoint)).await?;
+        let name = self.names.of(endpoint).to_owned();
+        tokio::task::spawn_blocking(move || netns.inside(work)).await.map_err(|_| LabError::Gone { name })?
+    }
+
+    /// What faults have done so far on their schedule, in order.
+    pub fn faults_done(&self) -> Vec<Done> {
+        self.journal.done.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sets faults to work; the first change has just been made.
+    fn begin_faults(&mut self) {
+        let begin = Instant::now();
+        for (after, deed) in self.faults.schedule.clone() {
+            let (keeper, journal) = (self.keeper.clone(), Arc::clone(&self.journal));
+            let what = self.describe(deed);
+            self.tasks.spawn(async move {
+                sleep_until(begin + after).await;
+                let done = keeper.ask(move |site| site.act(deed)).await;
+                journal.note(done.map(|at| Done { at, what }));
+            });
+        }
+        // Flapping flows flap together; of several periods the shortest holds.
+        if let Some(period) = self.faults.flaps.iter().map(|(.., period)| *period).min() {
+            let (keeper, journal) = (self.keeper.clone(), Arc::clone(&self.journal));
+            self.tasks.spawn(flap(keeper, journal, begin, period));
+        }
+    }
+
+    fn describe(&self, deed: Deed) -> String {
+        let name = |id| self.names.of(id);
+        match deed {
+            Deed::Lose(node) => format!("{node} lost its rules"),
+            Deed::Find(node) => format!("{node} found its rules again"),
+            Deed::Demolish(node) => format!("{node} removed its packet filter"),
+            Deed::Rebuild(node) => format!("{node} built its packet filter again"),
+            Deed::Empty(node) => format!("{node} has no pods in its sets"),
+            Deed::Fill(node) => format!("{node} filled its sets"),
+            Deed::Halt(node) => format!("{node} stopped forwarding"),
+            Deed::Resume(node) => format!("{node} forwards again"),
+            Deed::Kill(id) => format!("the agent of {} was killed", name(id)),
+            Deed::Stop(id) => format!("the agent of {} was stopped", name(id)),
+            Deed::Continue(id) => format!("the agent of {} went on", name(id)),
+            Deed::Cut(id) => format!("the control stream to {} was cut", name(id)),
+        }
+    }
+
+    /// Sees to a change's enforcement some time from now.
+    fn enforce_later(&mut self, after: &World, late: Duration) {
+        let (keeper, journal) = (self.keeper.clone(), Arc::clone(&self.journal));
+        let (world, number) = (after.clone(), self.enactments);
+        self.tasks.spawn(async move {
+            sleep(late).await;
+            let done = keeper.ask(move |site| site.enforce(world, number)).await;
+            journal.note(done.map(|at| Done { at, what: "a change was enforced late".into() }));
+        });
+    }
+}
+
+async fn flap(keeper: Keeper, journal: Arc<Journal>, begin: Instant, period: Duration) {
+    let mut next = begin;
+    loop {
+        sleep_until(next).await;
+        next += period;
+        let done = keeper.ask(Site::flap).await;
+        let failed = done.is_err();
+        journal.note(done.map(|(at, how)| {
+            let what = match how {
+                Treatment::Pass => "flapping flows are let through",
+                Treatment::Cut => "flapping flows are cut",
+            };
+            Done { at, what: what.into() }
+        }));
+        if failed {
+            break;
+        }
+    }
+}
+
+impl Realised for Raised {
+    type Error = LabError;
+
+    fn info(&self) -> FabricInfo {
+        self.info.clone()
+    }
+
+    fn placements(&self) -> &BTreeMap<EndpointId, Placement> {
+        &self.placements
+    }
+
+    fn dial(&self) -> Arc<dyn Dial> {
+        Arc::new(self.doors.clone())
+    }
+
+    async fn enact(&mut self, changes: &[Change], after: &World) -> Result<Enacted, LabError> {
+        if let Some(error) = self.journal.errors().into_iter().next() {
+            return Err(error);
+        }
+        let (changes, world) = (changes.to_vec(), after.clone());
+        let late = self.faults.late;
+        let enforcement = if late.is_zero() { Enforcement::AtOnce } else { Enforcement::Later };
+        let enacted = self.keeper.ask(move |site| site.enact(&changes, &world, enforcement)).await?;
+        self.enactments += 1;
+        match enforcement {
+            Enforcement::AtOnce => {}
+            Enforcement::Later => self.enforce_later(after, late),
+        }
+        if self.enactments == 1 {
+            self.begin_faults();
+        }
+        self.placements = self.keeper.ask(|site| Ok(site.placements())).await?;
+        Ok(enacted)
+    }
+
+    async fn tear_down(mut self) -> Vec<LabError> {
+        self.tasks.shutdown().await;
+        let mut errors = self.journal.errors();
+        match self.keeper.ask(|site| Ok(site.end())).await {
+            Ok(ended) => errors.extend(ended),
+            Err(error) => errors.push(error),
+        }
+        // The thread ends with its last job, and the network namespaces with the thread.
+        errors.extend(self.keeper.dismiss().err());
+        if let Some(thread) = self.thread.take()
+            && !matches!(tokio::task::spawn_blocking(move || thread.join()).await, Ok(Ok(())))
+        {
+            errors.push(LabError::Gone { name: "lab".into() });
+        }
+        errors
+    }
+}
+
+impl Drop for Raised {
+    fn drop(&mut self) {
+        if self.thread.is_some() {
+            tracing::warn!("a world of the lab was dropped without being torn down; its thread removes what it can");
+        }
+    }
+}
+
+fn info(entered: Entered, faults: &[Fault], nodes: u8) -> FabricInfo {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let release = release.trim();
+    let version = release.split('.').take(2).collect::<Vec<_>>().join(".");
+    let mut facts = BTreeMap::from([
+        ("kernel".to_owned(), release.to_owned()),
+        ("nodes".to_owned(), nodes.to_string()),
+        ("descriptors".to_owned(), entered.descriptors.to_string()),
+        (
+            "privilege".to_owned(),
+            match entered.way {
+                Way::UserNamespace => "user namespace".to_owned(),
+                Way::Root => "root".to_owned(),
+            },
+        ),
+    ]);
+    for setting in ["netfilter/nf_conntrack_max", "ipv4/neigh/default/gc_thresh3"] {
+        if let Ok(number) = netns::read_number(setting) {
+            let name = setting.rsplit('/').next().unwrap_or(setting);
+            facts.insert(name.to_owned(), number.to_string());
+        }
+    }
+    let fault = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    FabricInfo {
+        kind: FabricKind::Lab,
+        summary: format!("lab: {nodes} nodes, nftables, Linux {version}"),
+        facts,
+        fault: (!fault.is_empty()).then_some(fault),
+    }
+}

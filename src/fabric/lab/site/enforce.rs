@@ -1,0 +1,246 @@
+//! What the nodes enforce, and what faults do to that.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use nix::sys::signal::Signal;
+
+use super::Site;
+use crate::clock;
+use crate::fabric::Enacted;
+use crate::fabric::lab::LabError;
+use crate::fabric::lab::compile::{Rules, compile};
+use crate::fabric::lab::fault::Deed;
+use crate::fabric::lab::netlink::NetlinkError;
+use crate::fabric::lab::nft::{self, Firewall, Forwarding, Treatment, Wrong};
+use crate::model::endpoint::{EndpointId, Family, NodeOrdinal};
+use crate::model::moment::Moment;
+use crate::model::port::Port;
+use crate::scenario::Change;
+use crate::scenario::world::World;
+
+/// What is, or should be, in force.
+#[derive(Debug, Default)]
+pub(super) struct Enforced {
+    /// The world whose policies are enforced.
+    world: World,
+    /// Counts enforcements, so that a late one cannot undo a newer.
+    number: u64,
+    /// Whether faults have begun.
+    faults: Faults,
+    /// How flapping flows are treated just now.
+    flap: Option<Treatment>,
+    /// Endpoints whose ports go to an impostor already.
+    pub(super) diverted: BTreeSet<EndpointId>,
+}
+
+/// Faults begin with the first change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Faults {
+    #[default]
+    Waiting,
+    Begun,
+}
+
+/// Whether rules are enforced with the change, or somebody will see to it later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::fabric::lab) enum Enforcement {
+    AtOnce,
+    Later,
+}
+
+impl Site {
+    /// Makes changes that lead to the world `after`. Pods go first and come last: whoever comes meets the rules that
+    /// are meant for it.
+    pub(in crate::fabric::lab) fn enact(
+        &mut self,
+        changes: &[Change],
+        after: &World,
+        enforcement: Enforcement,
+    ) -> Result<Enacted, LabError> {
+        let rules = compile(after, after)?;
+        let sent = clock::now();
+        for change in changes {
+            match change {
+                Change::RemovePod(id) => self.detach(*id)?,
+                Change::AddPod(..)
+                | Change::CreatePolicy(_)
+                | Change::ReplacePolicy(_)
+                | Change::DeletePolicy(_)
+                | Change::RelabelPod(..)
+                | Change::RelabelNamespace(..) => {}
+            }
+        }
+        match enforcement {
+            Enforcement::AtOnce => {
+                self.begin_faults();
+                self.enforced.world = after.clone();
+                self.put_in_force(rules)?;
+            }
+            Enforcement::Later => {}
+        }
+        let added = changes.iter().filter_map(|change| match change {
+            Change::AddPod(id, _) => Some(*id),
+            Change::RemovePod(_)
+            | Change::CreatePolicy(_)
+            | Change::ReplacePolicy(_)
+            | Change::DeletePolicy(_)
+            | Change::RelabelPod(..)
+            | Change::RelabelNamespace(..) => None,
+        });
+        self.attach_all(after, added)?;
+        self.pervert_ports(after)?;
+        let acknowledged = clock::now();
+        self.sweep()?;
+        Ok(Enacted { sent, acknowledged })
+    }
+
+    /// Enforces the policies of `world`, unless enforcement `number` or a later one was made already.
+    pub(in crate::fabric::lab) fn enforce(&mut self, world: World, number: u64) -> Result<Moment, LabError> {
+        if number <= self.enforced.number {
+            return Ok(clock::now());
+        }
+        self.enforced.number = number;
+        self.begin_faults();
+        let rules = compile(&world, &world)?;
+        self.enforced.world = world;
+        self.put_in_force(rules)?;
+        let done = clock::now();
+        self.sweep()?;
+        Ok(done)
+    }
+
+    fn begin_faults(&mut self) {
+        self.enforced.faults = Faults::Begun;
+    }
+
+    /// Loads the rules on every node, then switches all nodes as close to one moment as may be.
+    fn put_in_force(&mut self, mut rules: Rules) -> Result<(), LabError> {
+        let wrongs = self.wrongs();
+        for (ordinal, node) in &mut self.nodes {
+            let guards = rules.nodes.remove(ordinal).unwrap_or_default();
+            node.firewall.prepare(guards).map_err(|source| failed(*ordinal, source))?;
+        }
+        for (ordinal, node) in &mut self.nodes {
+            node.firewall.switch(wrongs.clone()).map_err(|source| failed(*ordinal, source))?;
+        }
+        Ok(())
+    }
+
+    fn sweep(&mut self) -> Result<(), LabError> {
+        for (ordinal, node) in &mut self.nodes {
+            node.firewall.sweep().map_err(|source| failed(*ordinal, source))?;
+        }
+        Ok(())
+    }
+
+    /// The flows that are treated wrongly just now.
+    fn wrongs(&self) -> Vec<Wrong> {
+        if self.enforced.faults == Faults::Waiting {
+            return Vec::new();
+        }
+        let steady = self.faults.wrong.iter().copied();
+        let flapping = self
+            .enforced
+            .flap
+            .into_iter()
+            .flat_map(|how| self.faults.flaps.iter().map(move |(from, to, port, _)| (*from, *to, *port, how)));
+        steady.chain(flapping).flat_map(|(from, to, port, how)| self.wrong(from, to, port, how)).collect()
+    }
+
+    fn wrong(&self, from: EndpointId, to: EndpointId, port: Port, how: Treatment) -> Vec<Wrong> {
+        let world = &self.enforced.world;
+        let (Some(from), Some(to)) = (world.addresses(from), world.addresses(to)) else { return Vec::new() };
+        let pair = |family| -> Option<(IpAddr, IpAddr)> { Some((from.of(family)?, to.of(family)?)) };
+        let pairs = [pair(Family::V4), pair(Family::V6)].into_iter().flatten();
+        pairs.map(|(from, to)| Wrong { from, to, port, how }).collect()
+    }
+
+    /// Lets flapping flows flap once: through where they were cut, cut where they went through. Gives the moment.
+    pub(in crate::fabric::lab) fn flap(&mut self) -> Result<(Moment, Treatment), LabError> {
+        let how = match self.enforced.flap {
+            Some(Treatment::Pass) => Treatment::Cut,
+            Some(Treatment::Cut) | None => Treatment::Pass,
+        };
+        self.enforced.flap = Some(how);
+        let wrongs = self.wrongs();
+        for (ordinal, node) in &mut self.nodes {
+            node.firewall.mistreat(wrongs.clone()).map_err(|source| failed(*ordinal, source))?;
+        }
+        Ok((clock::now(), how))
+    }
+
+    /// Does what a fault's schedule says, and gives the moment it was done.
+    pub(in crate::fabric::lab) fn act(&mut self, deed: Deed) -> Result<Moment, LabError> {
+        match deed {
+            Deed::Lose(node) => self.filter(node, Firewall::lose)?,
+            Deed::Find(node) => self.filter(node, Firewall::find)?,
+            Deed::Demolish(node) => self.filter(node, Firewall::demolish)?,
+            Deed::Rebuild(node) => self.filter(node, Firewall::rebuild)?,
+            Deed::Empty(node) => self.refill(node, &World::default())?,
+            Deed::Fill(node) => {
+                let world = self.enforced.world.clone();
+                self.refill(node, &world)?;
+            }
+            Deed::Halt(node) => self.filter(node, |f| f.forward(Forwarding::Stopped))?,
+            Deed::Resume(node) => self.filter(node, |f| f.forward(Forwarding::Running))?,
+            Deed::Kill(id) => self.signal(id, Signal::SIGKILL)?,
+            Deed::Stop(id) => self.signal(id, Signal::SIGSTOP)?,
+            Deed::Continue(id) => self.signal(id, Signal::SIGCONT)?,
+            Deed::Cut(id) => self.doors.cut(id),
+        }
+        Ok(clock::now())
+    }
+
+    /// A node's rules anew, with these members for its sets.
+    fn refill(&mut self, ordinal: NodeOrdinal, members: &World) -> Result<(), LabError> {
+        let mut rules = compile(&self.enforced.world, members)?;
+        let wrongs = self.wrongs();
+        let guards = rules.nodes.remove(&ordinal).unwrap_or_default();
+        self.filter(ordinal, |firewall| {
+            firewall.prepare(guards)?;
+            firewall.switch(wrongs)?;
+            firewall.sweep()
+        })
+    }
+
+    fn filter(
+        &mut self,
+        ordinal: NodeOrdinal,
+        work: impl FnOnce(&mut Firewall) -> Result<(), NetlinkError>,
+    ) -> Result<(), LabError> {
+        match self.nodes.get_mut(&ordinal) {
+            Some(node) => work(&mut node.firewall).map_err(|source| failed(ordinal, source)),
+            None => Ok(()),
+        }
+    }
+
+    fn signal(&self, id: EndpointId, signal: Signal) -> Result<(), LabError> {
+        match self.spots.get(&id).and_then(|spot| spot.agent.as_ref()) {
+            Some(agent) => agent.signal(signal),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes ports deaf, or hands them to impostors, once faults have begun and their pods are there.
+    fn pervert_ports(&mut self, world: &World) -> Result<(), LabError> {
+        for (id, port) in std::mem::take(&mut self.faults.deaf) {
+            match self.spots.get(&id) {
+                Some(spot) => {
+                    spot.netns.enter()?;
+                    nft::deafen(port).map_err(|source| self.failed_at(id, source))?;
+                }
+                None => self.faults.deaf.push((id, port)),
+            }
+        }
+        self.divert_ports(world)
+    }
+
+    pub(super) fn failed_at(&self, id: EndpointId, source: NetlinkError) -> LabError {
+        LabError::Netlink { netns: self.names.of(id).to_owned(), source }
+    }
+}
+
+fn failed(node: NodeOrdinal, source: NetlinkError) -> LabError {
+    LabError::Netlink { netns: node.to_string(), source }
+}

@@ -1,0 +1,5 @@
+use crate::Body;
+
+pub fn trials() -> Vec<(&'static str, Body)> {
+    vec![]
+}
