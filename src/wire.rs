@@ -6,6 +6,19 @@
 //! stream's `Hello` says from which record on to continue.
 //!
 //! Times are nanoseconds on the *agent's* boot-time clock unless a field says otherwise.
+//!
+//! # What a reader of records may rely on
+//!
+//! - Records are numbered from 0 without gaps within one life of an agent. The agent keeps each until it is
+//!   acknowledged; if it cannot, it drops the oldest and says over what span in a [`Blindness::Overflow`] record.
+//! - [`Record::Tried`] of one cell come in order of attempt number, and those of all cells in order of launch as far as
+//!   the joining of runs leaves it. Attempts of a cell are numbered without gaps within one life.
+//! - [`FromAgent::Records`] carries two watermarks. `launched`: every attempt (self-dials too) whose turn came at or
+//!   before it has its final outcome in this or an earlier message, be it that its turn was missed. `arrived`: every
+//!   nonce that the agent read, and every span in which it was blind, at or before it is in this or an earlier
+//!   message. Neither ever goes back. `launched` lags by up to a deadline while anything is silent; `arrived` does not.
+
+pub mod lines;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -20,6 +33,15 @@ pub const PROTOCOL: u32 = 1;
 
 /// The longest line either side reads, in bytes: a plan for 50,000 cells fits.
 pub const MAX_LINE: usize = 16 * 1024 * 1024;
+
+/// The longest line an agent reads before it has seen the token, in bytes.
+pub const MAX_HELLO: usize = 4 * 1024;
+
+/// The most cells an agent takes in one plan.
+pub const MAX_CELLS: usize = 65_536;
+
+/// The cell number in the question of a self-dial: no cell has it.
+pub const SELF_DIAL: u32 = u32::MAX;
 
 /// The longest datagram or TCP exchange between agents, in bytes.
 pub const MAX_EXCHANGE: usize = 512;
@@ -41,7 +63,8 @@ pub enum ToAgent {
     /// once every socket is bound. Listeners that stay are not touched.
     Serve(Serve),
     /// What to do; replaces the plan before, whose pending attempts are still recorded. Answered by
-    /// [`FromAgent::Planned`].
+    /// [`FromAgent::Planned`]. A plan whose id is the current one's is only answered, so it can be sent again when a
+    /// stream broke before the answer came.
     Plan(Plan),
     /// Asks for the clock and acknowledges records; sent every second or so.
     Ping {
@@ -112,7 +135,8 @@ pub struct PlannedCell {
     pub expects: String,
     /// When in the interval this cell's turn comes, in nanoseconds after its start: spreads the load.
     pub phase: u64,
-    /// The number of this cell's first attempt under this plan: one past the last number used before.
+    /// The least number of this cell's first attempt under this plan. An agent that has made attempts on the cell
+    /// before goes on from its own count where that is higher: it knows of attempts whose records are still under way.
     pub first_number: u32,
 }
 
@@ -165,8 +189,10 @@ pub enum FromAgent {
         first: u64,
         /// The records.
         records: Vec<Record>,
-        /// Everything seen up to this moment is in this or an earlier message.
-        complete: Moment,
+        /// Every attempt launched, or due, up to this moment is in this or an earlier message, with its outcome.
+        launched: Moment,
+        /// Every arrival read and every blindness noticed up to this moment is in this or an earlier message.
+        arrived: Moment,
     },
 }
 
@@ -248,7 +274,7 @@ pub enum Record {
 pub struct Question {
     /// The run's secret.
     pub secret: u64,
-    /// The cell; `u32::MAX` in a self-dial.
+    /// The cell; [`SELF_DIAL`] in a self-dial.
     pub cell: u32,
     /// The attempt's number.
     pub number: u32,

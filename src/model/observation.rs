@@ -155,12 +155,15 @@ pub enum Sighting {
         /// Why.
         why: Blindness,
     },
-    /// Everything that this endpoint's agent saw up to `until` has been reported.
+    /// How far this endpoint's agent has reported. Neither moment ever goes back.
     Complete {
         /// Whose agent.
         endpoint: EndpointId,
-        /// Up to when.
+        /// Every attempt of its own that was launched (or due) up to then has been reported with its outcome. It lags
+        /// behind `arrived` by up to the deadline while any attempt is pending.
         until: Moment,
+        /// Every attempt of others that arrived up to then, and every blindness up to then, has been reported.
+        arrived: Moment,
     },
     /// An endpoint's agent is gone and will not come back.
     Lost {

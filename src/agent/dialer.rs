@@ -1,0 +1,292 @@
+//! Carries out a plan: makes each cell's attempts when their turn comes.
+
+use std::cell::Cell;
+use std::collections::{HashSet, VecDeque};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::task::{JoinHandle, spawn_local};
+use tokio::time::sleep;
+
+use crate::clock;
+use crate::model::moment::Moment;
+use crate::model::observation::Outcome;
+use crate::model::port::Protocol;
+use crate::wire::{MAX_CELLS, Plan, Question};
+
+use super::attempt::{Dial, Patience};
+use super::ledger::{Subject, Ticket};
+use super::ports::source_port;
+use super::state::State;
+use super::turns::Turns;
+
+/// So many launches at a stretch; then listeners and pending attempts get their turn.
+const STRETCH: u32 = 32;
+
+/// The most attempts a turn may have.
+const MAX_ATTEMPTS: u32 = 64;
+
+/// A plan under way; dropping it ends the turns, not the attempts that are pending.
+#[derive(Debug)]
+pub struct Carried {
+    /// The plan's id.
+    pub id: u64,
+    /// The start of its first interval.
+    pub start: Moment,
+    /// How often the agent dials itself, and for how long; none if never.
+    pub self_dial: Duration,
+    /// How long to wait for outcomes.
+    pub patience: Patience,
+    /// When the plan ends by itself.
+    pub until: Moment,
+    turns: JoinHandle<()>,
+}
+
+impl Drop for Carried {
+    fn drop(&mut self) {
+        self.turns.abort();
+    }
+}
+
+/// Why a plan is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unplannable {
+    /// Too many cells.
+    #[error("the plan has {0} cells, more than {MAX_CELLS}")]
+    Cells(usize),
+    /// No attempts, or too many.
+    #[error("{0} attempts in a turn are not between 1 and {MAX_ATTEMPTS}")]
+    Attempts(u32),
+    /// A time of zero.
+    #[error("interval, deadline and self-dial must be longer than nothing")]
+    Zero,
+    /// A cell twice.
+    #[error("cell {0} is planned twice")]
+    Double(u32),
+    /// A cell number that is none.
+    #[error("{0} is not a cell's number")]
+    NoCell(u32),
+    /// More cells over all plans than an agent counts attempts of.
+    #[error("more cells than the agent can keep count of")]
+    Forgetful,
+}
+
+/// A cell, ready to be dialled.
+struct Target {
+    cell: u32,
+    least_number: u32,
+    to: SocketAddr,
+    protocol: Protocol,
+    expects: Rc<str>,
+}
+
+/// A further attempt of a turn that has begun.
+struct FollowUp {
+    place: usize,
+    due: Moment,
+    left: u32,
+    /// Set once an attempt of this turn has an outcome: none follows then.
+    decided: Rc<Cell<Decided>>,
+}
+
+/// Whether any attempt of a turn has an outcome.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Decided {
+    No,
+    Yes,
+}
+
+/// Begins to carry out a plan.
+///
+/// # Errors
+/// When the plan is out of bounds.
+pub fn carry_out(state: &Rc<State>, mut plan: Plan) -> Result<Carried, Unplannable> {
+    check(state, &plan)?;
+    let start = clock::now();
+    let interval = plan.interval;
+    plan.cells.sort_by_key(|cell| cell.phase % interval);
+    let phases = plan.cells.iter().map(|cell| cell.phase % interval).collect();
+    let mut names: HashSet<Rc<str>> = HashSet::new();
+    let targets: Vec<Target> = std::mem::take(&mut plan.cells)
+        .into_iter()
+        .map(|cell| {
+            let expects = names.get(&*cell.expects).cloned().unwrap_or_else(|| {
+                let name: Rc<str> = cell.expects.as_str().into();
+                names.insert(Rc::clone(&name));
+                name
+            });
+            let (to, protocol) = (cell.to, cell.protocol);
+            Target { cell: cell.cell, least_number: cell.first_number, to, protocol, expects }
+        })
+        .collect();
+    let patience = Patience { deadline: Duration::from_nanos(plan.deadline), slack: Duration::from_nanos(plan.slack) };
+    let until = start.plus(Duration::from_nanos(plan.expires));
+    state.allow(plan.slack);
+    state.ledger.borrow_mut().await_turn(None);
+    let dialer = Dialer {
+        state: Rc::clone(state),
+        turns: Turns::new(start, Duration::from_nanos(interval), phases, plan.turns),
+        follow_ups: VecDeque::new(),
+        attempts: plan.attempts,
+        spacing: patience.deadline / plan.attempts,
+        patience,
+        targets,
+    };
+    let turns = spawn_local(dialer.run(until));
+    Ok(Carried { id: plan.id, start, self_dial: Duration::from_nanos(plan.self_dial), patience, until, turns })
+}
+
+fn check(state: &State, plan: &Plan) -> Result<(), Unplannable> {
+    if plan.cells.len() > MAX_CELLS {
+        return Err(Unplannable::Cells(plan.cells.len()));
+    }
+    if plan.attempts == 0 || plan.attempts > MAX_ATTEMPTS {
+        return Err(Unplannable::Attempts(plan.attempts));
+    }
+    if plan.interval == 0 || plan.deadline == 0 || plan.self_dial == 0 {
+        return Err(Unplannable::Zero);
+    }
+    let numbers = state.numbers.borrow();
+    let mut known = numbers.len();
+    let mut met = HashSet::with_capacity(plan.cells.len());
+    for planned in &plan.cells {
+        if planned.cell == crate::wire::SELF_DIAL {
+            return Err(Unplannable::NoCell(planned.cell));
+        }
+        if !met.insert(planned.cell) {
+            return Err(Unplannable::Double(planned.cell));
+        }
+        known += usize::from(!numbers.contains_key(&planned.cell));
+    }
+    if known > 4 * MAX_CELLS { Err(Unplannable::Forgetful) } else { Ok(()) }
+}
+
+struct Dialer {
+    state: Rc<State>,
+    turns: Turns,
+    /// In order of time, since all have the same spacing.
+    follow_ups: VecDeque<FollowUp>,
+    attempts: u32,
+    spacing: Duration,
+    patience: Patience,
+    targets: Vec<Target>,
+}
+
+impl Dialer {
+    async fn run(mut self, until: Moment) {
+        let mut stretch = 0;
+        while let Some(due) = self.next_due().filter(|due| *due < until) {
+            self.state.ledger.borrow_mut().await_turn(Some(due));
+            let now = clock::now();
+            if due > now {
+                sleep(due.since(now)).await;
+                stretch = 0;
+                continue;
+            }
+            let limit = now.minus(self.patience.slack).min(until);
+            if due < limit {
+                self.miss_before(limit);
+                continue;
+            }
+            if self.follow_ups.front().is_some_and(|next| next.due <= due) {
+                self.follow_up(now);
+            } else if let Some((place, _)) = self.turns.next() {
+                self.turns.advance();
+                self.begin_turn(place, now);
+            }
+            stretch += 1;
+            if stretch >= STRETCH {
+                stretch = 0;
+                tokio::task::yield_now().await;
+            }
+        }
+        self.state.ledger.borrow_mut().await_turn(None);
+    }
+
+    fn next_due(&self) -> Option<Moment> {
+        let turn = self.turns.next().map(|(_, due)| due);
+        let follow_up = self.follow_ups.front().map(|next| next.due);
+        [turn, follow_up].into_iter().flatten().min()
+    }
+
+    fn miss_before(&mut self, limit: Moment) {
+        while let Some(next) = self.follow_ups.pop_front_if(|next| next.due < limit) {
+            if next.decided.get() == Decided::No {
+                self.miss(next.place, 1, next.due, next.due);
+            }
+        }
+        for missed in self.turns.skip_before(limit) {
+            self.miss(missed.place, missed.count, missed.first, missed.last);
+        }
+    }
+
+    fn miss(&self, place: usize, count: u32, first: Moment, last: Moment) {
+        let target = &self.targets[place];
+        let number = self.state.take_numbers(target.cell, target.least_number, count);
+        self.state.ledger.borrow_mut().miss(target.cell, number, count, first, last);
+    }
+
+    fn begin_turn(&mut self, place: usize, now: Moment) {
+        if self.attempts == 1 {
+            self.launch(place, None);
+            return;
+        }
+        let decided = Rc::new(Cell::new(Decided::No));
+        self.launch(place, Some(&decided));
+        let due = now.plus(self.spacing);
+        self.follow_ups.push_back(FollowUp { place, due, left: self.attempts - 1, decided });
+    }
+
+    fn follow_up(&mut self, now: Moment) {
+        let Some(next) = self.follow_ups.pop_front() else { return };
+        if next.decided.get() == Decided::Yes {
+            return;
+        }
+        self.launch(next.place, Some(&next.decided));
+        if next.left > 1 {
+            self.follow_ups.push_back(FollowUp { due: now.plus(self.spacing), left: next.left - 1, ..next });
+        }
+    }
+
+    fn launch(&self, place: usize, decided: Option<&Rc<Cell<Decided>>>) {
+        let target = &self.targets[place];
+        let number = self.state.take_numbers(target.cell, target.least_number, 1);
+        let identity = self.state.identity.borrow();
+        let dial = Dial {
+            to: target.to,
+            protocol: target.protocol,
+            question: Question { secret: identity.secret, cell: target.cell, number },
+            expects: Rc::clone(&target.expects),
+            own: Rc::clone(&identity.own),
+            source_port: source_port(self.state.life, target.cell, number),
+        };
+        let decided = decided.cloned();
+        let told = move |_: &Outcome| {
+            if let Some(decided) = &decided {
+                decided.set(Decided::Yes);
+            }
+        };
+        launch(&self.state, Subject::Cell { cell: target.cell, number }, dial, self.patience, told);
+    }
+}
+
+/// Launches one attempt and sees to it that what becomes of it is recorded; `told` hears it too.
+pub fn launch(state: &Rc<State>, subject: Subject, dial: Dial, patience: Patience, told: impl Fn(&Outcome) + 'static) {
+    let now = clock::now();
+    let ticket: Ticket = state.ledger.borrow_mut().launch(subject, now);
+    let settle = move |state: &State, outcome: Outcome| {
+        told(&outcome);
+        state.ledger.borrow_mut().settle(ticket, outcome, clock::now());
+    };
+    match dial.launch(now) {
+        Err(outcome) => settle(state, outcome),
+        Ok(attempt) => {
+            let state = Rc::clone(state);
+            spawn_local(async move {
+                let outcome = attempt.watch(patience, |from| state.was_blind_since(from)).await;
+                settle(&state, outcome);
+            });
+        }
+    }
+}

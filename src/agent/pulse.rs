@@ -1,0 +1,102 @@
+//! The agent's heartbeat: knows when the process got no processor time, and so could neither see nor answer.
+
+use std::time::Duration;
+
+use crate::model::moment::{Moment, nanoseconds};
+
+/// How often it beats: bounds the error with which a blind span's beginning is known.
+pub const BEAT: Duration = Duration::from_millis(10);
+
+/// A beat later than this is a blind span where no plan says otherwise.
+pub const SLACK: Duration = Duration::from_millis(50);
+
+/// A span in which the agent was blind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Blind {
+    /// The last beat in time.
+    pub from: Moment,
+    /// The first one after.
+    pub until: Moment,
+}
+
+/// When it last beat.
+#[derive(Debug)]
+pub struct Pulse {
+    last: Moment,
+    slack: u64,
+    /// The end of the last blind span.
+    blind_until: Moment,
+}
+
+impl Pulse {
+    /// Starts at `now`.
+    pub fn new(now: Moment) -> Self {
+        Self { last: now, slack: nanoseconds(SLACK), blind_until: Moment(0) }
+    }
+
+    /// Says how late a beat may come, in nanoseconds.
+    pub fn allow(&mut self, slack: u64) {
+        self.slack = slack;
+    }
+
+    /// The heartbeat's own timer fired. Gives the span since the last beat if that is too long ago.
+    pub fn beat(&mut self, now: Moment) -> Option<Blind> {
+        let blind = self.notice(now);
+        self.last = now;
+        blind
+    }
+
+    /// Asked by anyone who is about to rely on having been awake: gives the blind span that the overdue beat would.
+    pub fn notice(&mut self, now: Moment) -> Option<Blind> {
+        let allowed = nanoseconds(BEAT).saturating_add(self.slack);
+        if now.0.saturating_sub(self.last.0) <= allowed {
+            return None;
+        }
+        let blind = Blind { from: self.last, until: now };
+        self.last = now;
+        self.blind_until = now;
+        Some(blind)
+    }
+
+    /// Whether any of the time since `from` was blind, as far as was noticed.
+    pub fn was_blind_since(&self, from: Moment) -> bool {
+        self.blind_until > from
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    fn at(ms: u64) -> Moment {
+        Moment(ms * MS)
+    }
+
+    #[test]
+    fn a_beat_within_the_slack_is_no_blindness() {
+        let mut pulse = Pulse::new(at(0));
+        assert_eq!(pulse.beat(at(60)), None, "beat 10 ms, slack 50 ms");
+        assert_eq!(pulse.beat(at(121)), Some(Blind { from: at(60), until: at(121) }));
+    }
+
+    #[test]
+    fn a_stop_is_noticed_by_whoever_asks_first_and_told_once() {
+        let mut pulse = Pulse::new(at(0));
+        pulse.beat(at(10));
+        assert_eq!(pulse.notice(at(2010)), Some(Blind { from: at(10), until: at(2010) }));
+        assert_eq!(pulse.beat(at(2011)), None);
+        assert!(pulse.was_blind_since(at(500)), "an attempt launched before or in the span was not watched");
+        assert!(!pulse.was_blind_since(at(2010)));
+    }
+
+    #[test]
+    fn a_busy_process_whose_beat_is_late_is_blind_though_others_ran() {
+        let mut pulse = Pulse::new(at(0));
+        pulse.allow(50 * MS);
+        assert_eq!(pulse.notice(at(30)), None);
+        assert_eq!(pulse.notice(at(55)), None);
+        assert_eq!(pulse.notice(at(61)), Some(Blind { from: at(0), until: at(61) }));
+    }
+}

@@ -1,0 +1,49 @@
+//! Consecutive attempts with one outcome.
+
+use crate::model::moment::Moment;
+
+/// A run that can still grow.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run<O> {
+    /// The first attempt's number.
+    pub first_number: u32,
+    /// How many attempts.
+    pub count: u32,
+    /// When the first was.
+    pub first: Moment,
+    /// When the last was.
+    pub last: Moment,
+    /// The longest from launch to outcome, in nanoseconds.
+    pub slowest: u64,
+    /// What became of each.
+    pub outcome: O,
+}
+
+impl<O: PartialEq> Run<O> {
+    /// Starts a run.
+    pub fn new(first_number: u32, count: u32, first: Moment, last: Moment, slowest: u64, outcome: O) -> Self {
+        Self { first_number, count, first, last, slowest, outcome }
+    }
+
+    /// The number that would follow.
+    pub fn next(&self) -> u32 {
+        self.first_number.saturating_add(self.count)
+    }
+
+    /// Whether the attempt of this number is in the run.
+    pub fn holds(&self, number: u32) -> bool {
+        number >= self.first_number && number < self.next()
+    }
+
+    /// Takes in further attempts if they follow without a gap and have the same outcome; says whether it did.
+    pub fn extend(&mut self, number: u32, count: u32, first: Moment, last: Moment, slowest: u64, outcome: &O) -> bool {
+        if number != self.next() || *outcome != self.outcome {
+            return false;
+        }
+        self.count = self.count.saturating_add(count);
+        self.first = self.first.min(first);
+        self.last = self.last.max(last);
+        self.slowest = self.slowest.max(slowest);
+        true
+    }
+}

@@ -1,0 +1,103 @@
+//! What the parts of one agent share. All of them run on one thread.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use tokio::sync::Notify;
+
+use crate::clock;
+use crate::model::moment::Moment;
+use crate::model::observation::Blindness;
+
+use super::ledger::Ledger;
+use super::pulse::{Blind, Pulse};
+
+/// Who the agent is: what the last `Serve` said.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// What it calls itself.
+    pub name: Rc<str>,
+    /// The run's secret.
+    pub secret: u64,
+    /// Its own addresses.
+    pub own: Rc<[IpAddr]>,
+}
+
+/// The shared state of one agent.
+#[derive(Debug)]
+pub struct State {
+    /// Tells this process's life from another's.
+    pub life: u64,
+    /// What was seen.
+    pub ledger: RefCell<Ledger>,
+    /// Who it is.
+    pub identity: RefCell<Identity>,
+    /// The next attempt number of every cell that was ever planned.
+    pub numbers: RefCell<HashMap<u32, u32>>,
+    /// How many connections to its listeners are open.
+    pub connections: Cell<usize>,
+    /// Told when a connection to a listener has closed.
+    pub connection_closed: Notify,
+    /// Told when the agent shall end.
+    pub exit: Notify,
+    pulse: RefCell<Pulse>,
+}
+
+impl State {
+    /// A new life.
+    pub fn new() -> Self {
+        let now = clock::now();
+        Self {
+            life: now.0 ^ (u64::from(std::process::id()) << 40),
+            ledger: RefCell::default(),
+            identity: RefCell::new(Identity { name: "".into(), secret: 0, own: Rc::new([]) }),
+            numbers: RefCell::default(),
+            connections: Cell::new(0),
+            connection_closed: Notify::new(),
+            exit: Notify::new(),
+            pulse: RefCell::new(Pulse::new(now)),
+        }
+    }
+
+    /// The heartbeat's timer fired.
+    pub fn beat(&self) {
+        let blind = self.pulse.borrow_mut().beat(clock::now());
+        self.note(blind);
+    }
+
+    /// Says how late the heartbeat may come, in nanoseconds.
+    pub fn allow(&self, slack: u64) {
+        self.pulse.borrow_mut().allow(slack);
+    }
+
+    /// Records blindness that the overdue heartbeat has not yet, and gives the moment up to which that was looked at.
+    pub fn look(&self) -> Moment {
+        let now = clock::now();
+        let blind = self.pulse.borrow_mut().notice(now);
+        self.note(blind);
+        now
+    }
+
+    /// Whether the agent was blind at any time since `from`.
+    pub fn was_blind_since(&self, from: Moment) -> bool {
+        self.look();
+        self.pulse.borrow().was_blind_since(from)
+    }
+
+    /// Takes the next attempt number of a cell; the first is `least` or more.
+    pub fn take_numbers(&self, cell: u32, least: u32, count: u32) -> u32 {
+        let mut numbers = self.numbers.borrow_mut();
+        let next = numbers.entry(cell).or_insert(least);
+        let first = (*next).max(least);
+        *next = first.saturating_add(count);
+        first
+    }
+
+    fn note(&self, blind: Option<Blind>) {
+        if let Some(Blind { from, until }) = blind {
+            self.ledger.borrow_mut().blind(from, until, Blindness::Starved);
+        }
+    }
+}

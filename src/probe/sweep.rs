@@ -1,0 +1,170 @@
+//! A plan for the whole matrix, split into one for each agent.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::model::endpoint::EndpointId;
+use crate::model::flow::{Flow, FlowId};
+use crate::model::moment::{Moment, nanoseconds};
+use crate::wire::{Plan, PlannedCell};
+
+use super::{Member, Pace, ProbeError};
+
+/// What all agents together are to attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SweepPlan {
+    /// The cells.
+    pub cells: Vec<(FlowId, Flow)>,
+    /// How often each cell's turn comes, and with how many attempts.
+    pub pace: Pace,
+    /// An attempt without an answer after this is silent.
+    pub deadline: Duration,
+    /// How late an agent may be before it counts as starved.
+    pub slack: Duration,
+    /// The plan ends by itself after so many turns of each cell; none: only when replaced, halted or expired.
+    pub turns: Option<u32>,
+    /// An agent that nobody tells otherwise stops after this.
+    pub expires: Duration,
+    /// How often each agent dials its own listeners.
+    pub self_dial: Duration,
+}
+
+impl SweepPlan {
+    /// A plan without end and with the usual slack (50 ms), expiry (an hour) and self-dials (ten a deadline, but no
+    /// more than ten a second).
+    pub fn new(cells: Vec<(FlowId, Flow)>, pace: Pace, deadline: Duration) -> Self {
+        Self {
+            cells,
+            pace,
+            deadline,
+            slack: Duration::from_millis(50),
+            turns: None,
+            expires: Duration::from_secs(3600),
+            self_dial: (deadline / 10).max(Duration::from_millis(100)),
+        }
+    }
+}
+
+/// A plan that every agent has taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Planned {
+    /// Its id.
+    pub id: u64,
+    /// When the last agent began its first interval, on the harness's clock.
+    pub start: Moment,
+    /// By then, if no agent is late, every cell had its first turn.
+    pub swept: Moment,
+}
+
+/// Splits the plan by source; every member gets one, be it without cells. Within one source the turns are evenly
+/// spread over the interval, and those of different sources are staggered between them. First numbers are left at 0:
+/// sessions know them.
+///
+/// # Errors
+/// When a cell's end has no agent, or no address.
+pub fn split(
+    plan: &SweepPlan,
+    id: u64,
+    members: &BTreeMap<EndpointId, Member>,
+) -> Result<BTreeMap<EndpointId, Plan>, ProbeError> {
+    let mut cells: BTreeMap<EndpointId, Vec<PlannedCell>> = members.keys().map(|id| (*id, Vec::new())).collect();
+    for (flow_id, flow) in &plan.cells {
+        let stranger = |endpoint| ProbeError::Stranger { flow: *flow_id, endpoint };
+        let destination = members.get(&flow.destination).ok_or_else(|| stranger(flow.destination))?;
+        let address = destination.addresses.of(flow.family).ok_or_else(|| ProbeError::NoAddress {
+            flow: *flow_id,
+            name: destination.name.clone(),
+            family: flow.family,
+        })?;
+        cells.get_mut(&flow.source).ok_or_else(|| stranger(flow.source))?.push(PlannedCell {
+            cell: flow_id.0,
+            to: SocketAddr::new(address, flow.port.number.get()),
+            protocol: flow.port.protocol,
+            expects: destination.name.clone(),
+            phase: 0,
+            first_number: 0,
+        });
+    }
+    let sources = cells.values().filter(|cells| !cells.is_empty()).count();
+    let interval = nanoseconds(plan.pace.interval);
+    let mut source = 0;
+    for cells in cells.values_mut().filter(|cells| !cells.is_empty()) {
+        let steps = cells.len() * sources;
+        for (turn, cell) in cells.iter_mut().enumerate() {
+            cell.phase = share(interval, turn * sources + source, steps);
+        }
+        source += 1;
+    }
+    let plan_of = |cells| Plan {
+        id,
+        cells,
+        interval,
+        attempts: plan.pace.attempts,
+        deadline: nanoseconds(plan.deadline),
+        slack: nanoseconds(plan.slack),
+        turns: plan.turns,
+        expires: nanoseconds(plan.expires),
+        self_dial: nanoseconds(plan.self_dial),
+    };
+    Ok(cells.into_iter().map(|(endpoint, cells)| (endpoint, plan_of(cells))).collect())
+}
+
+/// `whole * part / parts`, without overflow; below `whole` where `part` is below `parts`.
+fn share(whole: u64, part: usize, parts: usize) -> u64 {
+    let share = u128::from(whole) * part as u128 / parts.max(1) as u128;
+    u64::try_from(share).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU16;
+
+    use super::*;
+    use crate::model::endpoint::{Addresses, Family};
+    use crate::model::port::{Port, Protocol};
+
+    const PORT: Port = Port { number: NonZeroU16::MIN, protocol: Protocol::Udp };
+
+    fn members(count: u32) -> BTreeMap<EndpointId, Member> {
+        let member = |n: u32| Member {
+            endpoint: EndpointId(n),
+            name: format!("pod-{n}"),
+            addresses: Addresses { v4: Some(std::net::Ipv4Addr::from(0x0a00_0000 + n)), v6: None },
+            ports: vec![PORT],
+            token: String::new(),
+        };
+        (0..count).map(|n| (EndpointId(n), member(n))).collect()
+    }
+
+    fn flow(source: u32, destination: u32, family: Family) -> Flow {
+        Flow { source: EndpointId(source), destination: EndpointId(destination), family, port: PORT }
+    }
+
+    fn plan(flows: &[Flow]) -> SweepPlan {
+        let cells = flows.iter().enumerate().map(|(place, flow)| (FlowId(place as u32), *flow)).collect();
+        let interval = Duration::from_nanos(600);
+        SweepPlan::new(cells, Pace { interval, attempts: 1 }, Duration::from_millis(300))
+    }
+
+    #[test]
+    fn turns_are_spread_over_the_interval_within_and_between_sources() {
+        let flows = [flow(0, 1, Family::V4), flow(0, 2, Family::V4), flow(1, 0, Family::V4)];
+        let split = split(&plan(&flows), 7, &members(3)).unwrap();
+        let phases = |n| split[&EndpointId(n)].cells.iter().map(|cell| (cell.cell, cell.phase)).collect::<Vec<_>>();
+        assert_eq!(phases(0), [(0, 0), (1, 300)]);
+        assert_eq!(phases(1), [(2, 300)], "half of an interval of 600 after source 0's first");
+        assert_eq!(phases(2), [], "a member without cells gets a plan too: it dials itself");
+        let first = &split[&EndpointId(0)].cells[1];
+        assert_eq!((first.to.to_string().as_str(), first.expects.as_str()), ("10.0.0.2:1", "pod-2"));
+    }
+
+    #[test]
+    fn a_cell_that_cannot_be_dialled_refuses_the_plan() {
+        let to_stranger = split(&plan(&[flow(0, 9, Family::V4)]), 1, &members(2));
+        assert_eq!(to_stranger, Err(ProbeError::Stranger { flow: FlowId(0), endpoint: EndpointId(9) }));
+        let no_address = split(&plan(&[flow(0, 1, Family::V6)]), 1, &members(2));
+        let name = "pod-1".to_owned();
+        assert_eq!(no_address, Err(ProbeError::NoAddress { flow: FlowId(0), name, family: Family::V6 }));
+    }
+}

@@ -1,0 +1,370 @@
+//! Agents and crew together, over loopback: every outcome an attempt can have there, and what a stopped agent says.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use leakproof::agent::arguments::{ControlAddress, Orders};
+use leakproof::agent::process::Parent;
+use leakproof::clock;
+use leakproof::fabric::{Dial, Stream};
+use leakproof::model::endpoint::{Addresses, EndpointId, Family};
+use leakproof::model::flow::{Flow, FlowId};
+use leakproof::model::moment::Moment;
+use leakproof::model::observation::{Blindness, Failure, Outcome, Refusal, Sighting};
+use leakproof::model::port::{Port, Protocol};
+use leakproof::probe::{Crew, Member, Pace, ProbeError, SweepPlan, Terms};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+const TOKEN: &str = "token";
+const TERMS: Terms = Terms { secret: 99, patience: Duration::from_secs(10), grace: Duration::from_secs(10) };
+
+/// Control sockets in a directory, one for each endpoint.
+struct Sockets(tempfile::TempDir);
+
+impl Sockets {
+    fn new() -> Arc<Self> {
+        Arc::new(Self(tempfile::tempdir().unwrap()))
+    }
+
+    fn path(&self, endpoint: u32) -> PathBuf {
+        self.0.path().join(format!("{endpoint}.sock"))
+    }
+
+    /// An agent on a thread of this process; it ends when its crew is disbanded.
+    fn start(&self, endpoint: u32) {
+        let orders = Orders { control: ControlAddress::Unix(self.path(endpoint)), token: TOKEN.to_owned() };
+        std::thread::spawn(move || leakproof::agent::work(orders, Parent::none()).unwrap());
+    }
+
+    /// An agent in a process of its own.
+    fn spawn(&self, endpoint: u32) -> Agent {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_leakproof-agent"));
+        command.arg("--control").arg(format!("unix:{}", self.path(endpoint).display()));
+        Agent(command.env("LEAKPROOF_AGENT_TOKEN", TOKEN).stdin(Stdio::null()).spawn().unwrap())
+    }
+}
+
+impl Dial for Sockets {
+    fn dial(&self, endpoint: EndpointId) -> BoxFuture<'_, std::io::Result<Box<dyn Stream>>> {
+        let path = self.path(endpoint.0);
+        Box::pin(async move {
+            let stream: Box<dyn Stream> = Box::new(tokio::net::UnixStream::connect(path).await?);
+            Ok(stream)
+        })
+    }
+}
+
+struct Agent(Child);
+
+impl Agent {
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.0.id().try_into().unwrap()), signal).unwrap();
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+fn address(endpoint: u32) -> Ipv4Addr {
+    Ipv4Addr::from(0x7f00_0100 + endpoint)
+}
+
+fn port(number: u16, protocol: Protocol) -> Port {
+    Port { number: NonZeroU16::new(number).unwrap(), protocol }
+}
+
+fn member(endpoint: u32, ports: &[Port]) -> Member {
+    Member {
+        endpoint: EndpointId(endpoint),
+        name: format!("pod-{endpoint}"),
+        addresses: Addresses { v4: Some(address(endpoint)), v6: None },
+        ports: ports.to_vec(),
+        token: TOKEN.to_owned(),
+    }
+}
+
+fn cell(id: u32, source: u32, destination: u32, port: Port) -> (FlowId, Flow) {
+    let (source, destination) = (EndpointId(source), EndpointId(destination));
+    (FlowId(id), Flow { source, destination, family: Family::V4, port })
+}
+
+fn plan(cells: Vec<(FlowId, Flow)>) -> SweepPlan {
+    let pace = Pace { interval: Duration::from_millis(20), attempts: 1 };
+    // Slack for a test machine that is busy with other things.
+    SweepPlan { slack: Duration::from_millis(500), ..SweepPlan::new(cells, pace, Duration::from_millis(200)) }
+}
+
+/// Everything seen so far.
+#[derive(Default)]
+struct Seen {
+    outcomes: BTreeMap<u32, BTreeMap<u32, Outcome>>,
+    launches: HashMap<u32, Vec<(Moment, Moment, Outcome)>>,
+    delivered: BTreeMap<u32, Vec<u32>>,
+    complete: HashMap<u32, (Moment, Moment)>,
+    blind: Vec<(u32, Moment, Moment, Blindness)>,
+    own: Vec<(u32, Port, Outcome)>,
+    lost: Vec<(u32, String)>,
+}
+
+impl Seen {
+    fn take(&mut self, sighting: Sighting) {
+        match sighting {
+            Sighting::Tried { flow, first_number, count, first, last, outcome, .. } => {
+                let known = self.outcomes.entry(flow.0).or_default();
+                for number in first_number..first_number + count {
+                    assert!(known.insert(number, outcome.clone()).is_none(), "attempt {number} was reported twice");
+                }
+                self.launches.entry(flow.0).or_default().push((first, last, outcome));
+            }
+            Sighting::Delivered { flow, first_number, count, .. } => {
+                self.delivered.entry(flow.0).or_default().extend(first_number..first_number + count);
+            }
+            Sighting::SelfDialled { endpoint, port, outcome, .. } => self.own.push((endpoint.0, port, outcome)),
+            Sighting::Blind { endpoint, from, until, why } => self.blind.push((endpoint.0, from, until, why)),
+            Sighting::Complete { endpoint, until, arrived } => {
+                let before = self.complete.insert(endpoint.0, (until, arrived));
+                assert!(before.is_none_or(|(u, a)| u <= until && a <= arrived), "a watermark went back");
+            }
+            Sighting::Lost { endpoint, why, .. } => self.lost.push((endpoint.0, why)),
+        }
+    }
+
+    /// Takes sightings until `enough`; a minute without getting there fails.
+    async fn until(&mut self, sightings: &mut UnboundedReceiver<Sighting>, enough: impl Fn(&Self) -> bool) {
+        let all = async {
+            while !enough(self) {
+                self.take(sightings.recv().await.expect("the crew is gone"));
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), all).await.expect("not seen within a minute");
+    }
+
+    /// The outcomes of a cell in order of number, which must have no gaps; runs of one outcome once.
+    fn story(&self, cell: u32) -> Vec<Outcome> {
+        let outcomes = &self.outcomes[&cell];
+        assert!(outcomes.keys().copied().eq(0..outcomes.len() as u32), "cell {cell} has gaps in its numbers");
+        let mut story: Vec<Outcome> = outcomes.values().cloned().collect();
+        story.dedup();
+        story
+    }
+
+    fn attempts(&self, cell: u32) -> usize {
+        self.outcomes.get(&cell).map_or(0, BTreeMap::len)
+    }
+}
+
+#[tokio::test]
+async fn every_outcome_is_told_apart() {
+    let (tcp, udp) = (port(7101, Protocol::Tcp), port(7101, Protocol::Udp));
+    let (mute_tcp, full_tcp, mute_udp) =
+        (port(7102, Protocol::Tcp), port(7103, Protocol::Tcp), port(7102, Protocol::Udp));
+    let at = |port: Port| SocketAddr::new(IpAddr::V4(address(4)), port.number.get());
+    // A listener that never says a word; one whose queue is full, so that the kernel drops what comes; a mute datagram
+    // socket.
+    let _mute = std::net::TcpListener::bind(at(mute_tcp)).unwrap();
+    let _mute_datagram = std::net::UdpSocket::bind(at(mute_udp)).unwrap();
+    let full = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    full.bind(&at(full_tcp).into()).unwrap();
+    full.listen(0).unwrap();
+    let _fills_it = std::net::TcpStream::connect(at(full_tcp)).unwrap();
+
+    let sockets = Sockets::new();
+    (2..=4).for_each(|endpoint| sockets.start(endpoint));
+    let members = vec![member(2, &[tcp, udp]), member(3, &[tcp, udp]), member(4, &[tcp])];
+    let (mut crew, mut sightings) = Crew::muster(Arc::clone(&sockets) as Arc<dyn Dial>, members, TERMS).await.unwrap();
+    crew.reassign(Member { name: "impostor".to_owned(), ..member(4, &[tcp]) }).await.unwrap();
+
+    let someone = || Outcome::SomeoneElse { who: "impostor".to_owned() };
+    let refused = || Outcome::Refused { how: Refusal::Refused };
+    let unsupported = || Outcome::Unsupported { what: "sctp".to_owned() };
+    let cases = [
+        (cell(0, 2, 3, tcp), Outcome::Reached, "the right server answers"),
+        (cell(1, 3, 2, tcp), Outcome::Reached, "and the other way round"),
+        (cell(2, 2, 3, udp), Outcome::Reached, "datagrams too"),
+        (cell(3, 2, 3, port(7109, Protocol::Tcp)), refused(), "nobody listens"),
+        (cell(4, 2, 3, port(7109, Protocol::Udp)), refused(), "nobody takes datagrams there"),
+        (cell(5, 2, 4, tcp), someone(), "a server with another name"),
+        (cell(6, 2, 4, mute_tcp), Outcome::HalfOpen, "a handshake and no word"),
+        (cell(7, 2, 4, full_tcp), Outcome::Silent, "the first packet is dropped"),
+        (cell(8, 2, 4, mute_udp), Outcome::Silent, "a datagram without answer"),
+        (cell(9, 2, 3, port(7101, Protocol::Sctp)), unsupported(), "a protocol that is not spoken"),
+    ];
+    let planned = crew.plan(&plan(cases.iter().map(|(cell, ..)| *cell).collect())).await.unwrap();
+    let mut seen = Seen::default();
+    let wanted = planned.start.plus(Duration::from_millis(500));
+    seen.until(&mut sightings, |seen| {
+        (2..=4).all(|endpoint| seen.complete.get(&endpoint).is_some_and(|(until, _)| *until >= wanted))
+    })
+    .await;
+    for ((id, _), outcome, sentence) in &cases {
+        assert_eq!(seen.story(id.0), [outcome.clone()], "{sentence}");
+        // 500 ms at a turn every 20 ms, fewer only where turns were missed.
+        assert!(seen.attempts(id.0) >= 20, "{sentence}: only {} attempts", seen.attempts(id.0));
+    }
+    for id in [0, 1, 2, 5] {
+        let answered: Vec<u32> = seen.outcomes[&id].keys().copied().collect();
+        let delivered = &seen.delivered[&id];
+        assert!(answered.iter().all(|number| delivered.contains(number)), "what was answered had been delivered");
+    }
+    assert!(!seen.delivered.contains_key(&7) && !seen.delivered.contains_key(&8));
+    for own in [(2, tcp), (2, udp), (3, tcp), (3, udp), (4, tcp)] {
+        assert!(seen.own.contains(&(own.0, own.1, Outcome::Reached)), "{own:?} was not dialled by itself");
+    }
+
+    crew.halt().await.unwrap();
+    let infos = crew.disband(planned.start).await;
+    assert_eq!(infos.iter().map(|info| info.endpoint.as_str()).collect::<Vec<_>>(), ["pod-2", "pod-3", "pod-4"]);
+    assert_eq!((infos[0].reconnects, infos[0].lost.as_deref()), (0, None));
+    assert!(infos[0].attempts > 100 && infos[0].clock_error_ns < 100_000_000, "{:?}", infos[0]);
+}
+
+#[tokio::test]
+async fn numbers_run_on_from_plan_to_plan() {
+    let tcp = port(7111, Protocol::Tcp);
+    let sockets = Sockets::new();
+    (12..=13).for_each(|endpoint| sockets.start(endpoint));
+    let members = vec![member(12, &[tcp]), member(13, &[tcp])];
+    let (mut crew, mut sightings) = Crew::muster(sockets, members, TERMS).await.unwrap();
+    let mut seen = Seen::default();
+    for round in 1..4 {
+        crew.plan(&plan(vec![cell(5, 12, 13, tcp)])).await.unwrap();
+        seen.until(&mut sightings, |seen| seen.attempts(5) >= round * 5).await;
+        assert_eq!(seen.story(5), [Outcome::Reached]);
+    }
+    crew.halt().await.unwrap();
+    crew.disband(Moment(0)).await;
+}
+
+#[tokio::test]
+async fn a_listener_that_is_closed_refuses_and_others_stay() {
+    let (stays, goes) = (port(7121, Protocol::Tcp), port(7122, Protocol::Tcp));
+    let sockets = Sockets::new();
+    (22..=23).for_each(|endpoint| sockets.start(endpoint));
+    let members = vec![member(22, &[]), member(23, &[stays, goes])];
+    let (mut crew, mut sightings) = Crew::muster(sockets, members, TERMS).await.unwrap();
+    crew.plan(&plan(vec![cell(0, 22, 23, stays), cell(1, 22, 23, goes)])).await.unwrap();
+    let mut seen = Seen::default();
+    seen.until(&mut sightings, |seen| seen.attempts(0) >= 5 && seen.attempts(1) >= 5).await;
+    crew.reassign(member(23, &[stays])).await.unwrap();
+    let refused = Outcome::Refused { how: Refusal::Refused };
+    seen.until(&mut sightings, |seen| seen.outcomes[&1].values().any(|outcome| *outcome == refused)).await;
+    let last = seen.attempts(0);
+    seen.until(&mut sightings, |seen| seen.attempts(0) >= last + 5).await;
+    assert_eq!(seen.story(0), [Outcome::Reached], "the listener that stays was not touched");
+    crew.disband(Moment(0)).await;
+}
+
+#[tokio::test]
+async fn a_stopped_agent_is_blind_and_what_was_pending_is_starved() {
+    let (tcp, mute) = (port(7131, Protocol::Tcp), port(7132, Protocol::Udp));
+    let _mute = std::net::UdpSocket::bind(SocketAddr::new(IpAddr::V4(address(33)), 7132)).unwrap();
+    let sockets = Sockets::new();
+    let agent = sockets.spawn(32);
+    sockets.start(33);
+    let members = vec![member(32, &[]), member(33, &[tcp])];
+    let (mut crew, mut sightings) = Crew::muster(sockets, members, TERMS).await.unwrap();
+    let plan =
+        SweepPlan { slack: Duration::from_millis(100), ..plan(vec![cell(0, 32, 33, tcp), cell(1, 32, 33, mute)]) };
+    crew.plan(&plan).await.unwrap();
+    let mut seen = Seen::default();
+    seen.until(&mut sightings, |seen| seen.attempts(1) >= 5).await;
+
+    agent.signal(Signal::SIGSTOP);
+    let stopped = clock::now();
+    // The other agent's watermark tells when two seconds are over.
+    let over = stopped.plus(Duration::from_secs(2));
+    seen.until(&mut sightings, |seen| seen.complete.get(&33).is_some_and(|(_, arrived)| *arrived > over)).await;
+    let continued = clock::now();
+    agent.signal(Signal::SIGCONT);
+    let after = continued.plus(Duration::from_millis(500));
+    seen.until(&mut sightings, |seen| seen.complete.get(&32).is_some_and(|(until, _)| *until > after)).await;
+
+    let tick = Duration::from_millis(200);
+    let covers = |(endpoint, from, until, why): &(u32, Moment, Moment, Blindness)| {
+        (*endpoint, *why) == (32, Blindness::Starved) && *from <= stopped.plus(tick) && *until >= continued.minus(tick)
+    };
+    assert!(seen.blind.iter().any(covers), "no blindness covers {stopped:?} to {continued:?}: {:?}", seen.blind);
+    for (first, last, outcome) in seen.launches[&1].iter().chain(&seen.launches[&0]) {
+        let pending_when_stopped = *last >= stopped.minus(Duration::from_millis(50)) && *first < continued;
+        if pending_when_stopped && *first < stopped {
+            assert_ne!(*outcome, Outcome::Silent, "launched {first:?} to {last:?}, stopped {stopped:?}");
+        }
+    }
+    let failures = |cell: u32, why: Failure| {
+        let failed = Outcome::Failed { why };
+        seen.outcomes[&cell].values().filter(|outcome| **outcome == failed).count()
+    };
+    assert!(failures(1, Failure::Starved) >= 1, "attempts were pending when it was stopped");
+    assert!(failures(1, Failure::Missed) >= 50, "two seconds of turns every 20 ms were missed");
+    assert!(failures(0, Failure::Missed) >= 50);
+    let missed = seen.launches[&0].iter().filter(|(.., o)| *o == Outcome::Failed { why: Failure::Missed }).count();
+    assert!(missed <= 3, "many missed turns are one record, not {missed}");
+    seen.story(0);
+    seen.story(1);
+    crew.disband(Moment(0)).await;
+}
+
+#[tokio::test]
+async fn a_killed_agent_is_lost_once_the_grace_is_over() {
+    let tcp = port(7141, Protocol::Tcp);
+    let sockets = Sockets::new();
+    let agent = sockets.spawn(42);
+    let terms = Terms { grace: Duration::from_millis(300), ..TERMS };
+    let (mut crew, mut sightings) = Crew::muster(sockets, vec![member(42, &[tcp])], terms).await.unwrap();
+    agent.signal(Signal::SIGKILL);
+    let mut seen = Seen::default();
+    seen.until(&mut sightings, |seen| !seen.lost.is_empty()).await;
+    assert_eq!(seen.lost[0].0, 42);
+    assert!(seen.lost[0].1.starts_with("out of reach for 300ms"), "{}", seen.lost[0].1);
+    crew.halt().await.unwrap();
+    let infos = crew.disband(Moment(0)).await;
+    assert!(infos[0].lost.is_some());
+}
+
+#[tokio::test]
+async fn agents_that_never_come_are_named() {
+    let sockets = Sockets::new();
+    sockets.start(52);
+    let terms = Terms { patience: Duration::from_millis(500), ..TERMS };
+    let members = vec![member(52, &[]), member(53, &[])];
+    let Err(ProbeError::Absent(absent)) = Crew::muster(sockets, members, terms).await.map(|_| ()) else {
+        panic!("a crew without one of its agents")
+    };
+    assert_eq!(absent.len(), 1);
+    assert_eq!(absent[0].name, "pod-53");
+    assert!(absent[0].problem.as_ref().is_some_and(|problem| problem.contains("No such file")), "{absent:?}");
+}
+
+#[tokio::test]
+async fn a_port_that_cannot_be_bound_is_named() {
+    let taken = std::net::TcpListener::bind((address(62), 0)).unwrap();
+    let port = port(taken.local_addr().unwrap().port(), Protocol::Tcp);
+    let sockets = Sockets::new();
+    sockets.start(62);
+    let error = Crew::muster(sockets, vec![member(62, &[port])], TERMS).await.map(|_| ()).unwrap_err();
+    assert!(
+        matches!(&error, ProbeError::NotServing { name, port: failed, .. } if name == "pod-62" && *failed == port),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_token_is_refused() {
+    let sockets = Sockets::new();
+    sockets.start(72);
+    let member = Member { token: "guessed".to_owned(), ..member(72, &[]) };
+    let error = Crew::muster(sockets, vec![member], TERMS).await.map(|_| ()).unwrap_err();
+    assert_eq!(error.to_string(), "wait for the agents of `pod-72` (the agent refused: the token is wrong)");
+}
