@@ -9,6 +9,7 @@ pub mod diagnostic;
 mod log;
 mod manifest;
 mod raw;
+mod schema;
 pub mod source;
 mod text;
 mod tree;
@@ -34,6 +35,7 @@ use world::{Pod, World};
 
 pub use diagnostic::Refusal;
 pub use manifest::policy_from_json;
+pub use schema::schema;
 
 /// A valid scenario.
 #[derive(Debug, Clone)]

@@ -56,7 +56,7 @@ pub(super) fn check(
     for stage in &mut played.stages {
         ports.listen(&mut stage.world);
     }
-    let layout = Layout::new(&played, &resolved, &ports, &cast, log)?;
+    let layout = Layout::new(&played, &resolved, &ports, &cast, raw.span, log)?;
     let timing = timing(raw);
     let mut stages = Vec::new();
     for ((place, played), resolved) in played.stages.into_iter().enumerate().zip(&resolved) {

@@ -174,7 +174,7 @@ pub(in crate::scenario) fn text(node: &Node, what: &str, dialect: Dialect, log: 
     }
     let mut draft = error(Code::WrongType, format!("{what} must be text, not {}", node.value.kind())).at(node.span);
     if let Value::Scalar(raw, _) = &node.value
-        && !raw.is_empty()
+        && !node.value.is_null()
     {
         draft = draft.help(format!("write `\"{raw}\"`"));
     }

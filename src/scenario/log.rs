@@ -159,7 +159,7 @@ pub(in crate::scenario) fn nearest<'a>(wrong: &str, known: impl IntoIterator<Ite
     known
         .into_iter()
         .map(|name| (strsim::damerau_levenshtein(&lower, &name.to_lowercase()), name))
-        .filter(|(distance, name)| *distance <= 1.max(name.len().min(wrong.len()) / 3))
+        .filter(|(distance, name)| distance * 3 <= name.chars().count().max(lower.chars().count()))
         .min()
         .map(|(_, name)| format!("did you mean `{name}`?"))
 }

@@ -72,6 +72,8 @@ pub(in crate::scenario) struct Scenario {
     /// In what form a denial has to come. Left out: either.
     #[schemars(with = "Option<schema::DenyForm>")]
     pub deny: Option<At<DenyForm>>,
+    #[schemars(skip)]
+    pub span: Span,
 }
 
 /// A namespace.
@@ -186,6 +188,9 @@ pub(in crate::scenario) struct Step {
     pub max_enforce: Option<At<std::time::Duration>>,
     #[schemars(skip)]
     pub span: Span,
+    /// Whether every part of it could be read.
+    #[schemars(skip)]
+    pub whole: bool,
 }
 
 /// New labels. The labels given are all that is left.

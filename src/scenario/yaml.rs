@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use granit_parser::{Event, Parser, ScalarStyle, Tag};
+use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, Tag};
 
 use super::diagnostic::Code;
 use super::log::{Draft, Log, error};
@@ -26,6 +26,10 @@ pub(in crate::scenario) fn parse(file: u32, text: &str, log: &mut Log) -> Vec<No
         builder.log.push(*draft);
     }
     documents
+}
+
+fn too_deep() -> String {
+    format!("this is nested deeper than {DEPTH} levels")
 }
 
 type Failed = Box<Draft>;
@@ -87,8 +91,11 @@ impl<'t> Builder<'t, '_> {
             }
             Some(Err(failure)) => {
                 let at = failure.marker().byte_offset().unwrap_or_default();
-                let message = format!("this is not YAML: {}", failure.kind());
-                Err(Box::new(error(Code::Syntax, message).at(self.span(at, at + 1))))
+                let (code, message) = match failure.kind() {
+                    ErrorKind::RecursionLimitExceeded => (Code::TooLarge, too_deep()),
+                    other => (Code::Syntax, format!("this is not YAML: {other}")),
+                };
+                Err(Box::new(error(code, message).at(self.span(at, at + 1))))
             }
         }
     }
@@ -138,8 +145,7 @@ impl<'t> Builder<'t, '_> {
     fn descend(&mut self, depth: usize, span: Span) -> Result<(), Failed> {
         self.deepest = self.deepest.max(depth);
         if depth > DEPTH {
-            let message = format!("this is nested deeper than {DEPTH} levels");
-            return Err(Box::new(error(Code::TooLarge, message).at(span)));
+            return Err(Box::new(error(Code::TooLarge, too_deep()).at(span)));
         }
         Ok(())
     }

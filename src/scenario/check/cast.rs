@@ -57,7 +57,7 @@ impl Cast {
         }
         if names.len() > ENDPOINTS {
             let message = format!("this scenario has {} endpoints; at most {ENDPOINTS} fit", names.len());
-            log.push(error(Code::TooLarge, message));
+            log.push(error(Code::TooLarge, message).at(raw.span));
         }
         let ids = names.keys().zip(0..).map(|(name, id)| ((*name).to_owned(), EndpointId(id))).collect();
         let endpoints =

@@ -71,7 +71,14 @@ pub(super) struct Layout {
 
 impl Layout {
     /// Lays out all flows. None where there are too many.
-    pub fn new(played: &Played, stages: &[Vec<Resolved>], ports: &Ports, cast: &Cast, log: &mut Log) -> Option<Self> {
+    pub fn new(
+        played: &Played,
+        stages: &[Vec<Resolved>],
+        ports: &Ports,
+        cast: &Cast,
+        at: Span,
+        log: &mut Log,
+    ) -> Option<Self> {
         let layout = Self { table: Arc::new(FlowTable::new([])), stages: Vec::new(), left: Cell::new(WORK) };
         let mut pairs: BTreeSet<(EndpointId, EndpointId)> = BTreeSet::new();
         let mut sets: BTreeSet<Vec<EndpointId>> = BTreeSet::new();
@@ -79,13 +86,13 @@ impl Layout {
             sets.insert(stage.world.pods.keys().copied().collect());
         }
         for pods in sets {
-            layout.spend((pods.len() * pods.len()) as u64, Span::default(), log)?;
+            layout.spend((pods.len() * pods.len()) as u64, at, log)?;
             pairs.extend(pods.iter().flat_map(|source| pods.iter().map(move |destination| (*source, *destination))));
         }
         let mut flows: Vec<Flow> = Vec::new();
         for (source, destination) in pairs {
             for port in ports.of(destination) {
-                layout.spend(cast.families.len() as u64, Span::default(), log)?;
+                layout.spend(cast.families.len() as u64, at, log)?;
                 flows.extend(cast.families.iter().map(|family| Flow { source, destination, family: *family, port }));
             }
         }

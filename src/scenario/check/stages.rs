@@ -78,7 +78,7 @@ pub(super) fn play(
     let mut player = Player { cast, log, world, policies: InForce::new(), placed: Vec::new() };
     let changes = player.begin(manifests);
     let name = "policies".to_owned();
-    let span = raw.expect.first().map(|expect| expect.span).unwrap_or_default();
+    let span = raw.expect.first().map_or(raw.span, |expect| expect.span);
     let mut stages = vec![PlayedStage { name, span, changes, world: player.world.clone() }];
     if raw.steps.len() > STEPS {
         let at = raw.steps.get(STEPS).map(|step| step.span).unwrap_or_default();
@@ -219,7 +219,7 @@ impl Player<'_> {
         self.delete(step, &mut changes);
         self.remove(step, &mut changes);
         self.settle();
-        if changes.is_empty() && self.log.errors() == before {
+        if changes.is_empty() && step.whole && self.log.errors() == before {
             let message = "this step changes nothing";
             let draft = error(Code::NoEffect, message).at(step.span);
             self.log.push(draft.help("a step has at least one of `add`, `relabel`, `apply`, `delete`, `remove`"));

@@ -34,7 +34,7 @@ pub(super) fn unused(raw: &raw::Scenario, stages: &[Stage], placed: &[(Policy, S
     let stated = raw.expect.len() + raw.steps.iter().map(|step| step.expect.len()).sum::<usize>();
     if stated == 0 {
         let message = "nothing is expected: what the policies say is all there is to judge by";
-        log.push(warning(Code::Unstated, message).help("say under `expect` what is meant"));
+        log.push(warning(Code::Unstated, message).at(raw.span).help("say under `expect` what is meant"));
         return;
     }
     let mut named = HashSet::new();

@@ -184,8 +184,8 @@ fn ip_block(node: &Node, key: Span, log: &mut Log) -> Option<IpBlock> {
         // The API server wants a strict subset: an exception of the whole block is refused too.
         if !cidr.value.contains(&except.value) || cidr.value == except.value {
             log.push(
-                error(Code::InvalidValue, format!("`{}` is no part of `{}`", except.value, cidr.value))
-                    .note(except.span, "must be smaller than the block and lie within it")
+                error(Code::InvalidValue, format!("`{}` is no smaller block within `{}`", except.value, cidr.value))
+                    .note(except.span, "not within, or all of it")
                     .note(cidr.span, "the block"),
             );
             return None;

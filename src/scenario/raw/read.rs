@@ -31,6 +31,7 @@ pub(in crate::scenario) fn scenario(node: &Node, log: &mut Log) -> Option<Scenar
         version(node, log);
     }
     let scenario = Scenario {
+        span: fields.span(),
         version: (),
         about: fields.optional("about").and_then(|node| text(node, "`about`", OURS, log)),
         families: fields.optional("families").map(|node| families(node, log)),
@@ -177,12 +178,15 @@ fn outside(node: &Node, log: &mut Log) -> Named<Outside> {
 }
 
 fn address<T: std::str::FromStr>(node: &Node, what: &str, log: &mut Log) -> Option<At<T>> {
-    let text = text(node, what, OURS, log)?;
-    if let Ok(address) = text.value.parse() {
-        return Some(At::new(address, text.span));
+    let Value::Scalar(raw, _) = &node.value else {
+        log.push(error(Code::WrongType, format!("{what} must be text, not {}", node.value.kind())).at(node.span));
+        return None;
+    };
+    if let Ok(address) = raw.parse() {
+        return Some(At::new(address, node.span));
     }
-    let mut draft = error(Code::InvalidValue, format!("`{}` is not {what}", text.value)).at(text.span);
-    match text.value.parse::<std::net::IpAddr>() {
+    let mut draft = error(Code::InvalidValue, format!("`{raw}` is not {what}")).at(node.span);
+    match raw.parse::<std::net::IpAddr>() {
         Ok(std::net::IpAddr::V4(_)) => draft = draft.help("an IPv4 address stands under `address`"),
         Ok(std::net::IpAddr::V6(_)) => draft = draft.help("an IPv6 address stands under `address6`"),
         Err(_) => {}
@@ -352,8 +356,9 @@ fn who(node: &Node, what: &str, log: &mut Log) -> Vec<At<String>> {
 fn steps(node: &Node, log: &mut Log) -> Vec<Step> {
     let mut all = Vec::new();
     for (place, item) in items(node, "`steps`", log).iter().enumerate() {
+        let before = log.errors();
         let Some(mut fields) = Fields::open(item, format!("step {}", place + 1), OURS, log) else { continue };
-        let step = Step {
+        let mut step = Step {
             about: fields.optional("about").and_then(|node| text(node, "`about`", OURS, log)),
             apply: fields.optional("apply").map(|node| manifests(node, "`apply`", log)).unwrap_or_default(),
             delete: fields.optional("delete").map(|node| names(node, "`delete`", log)).unwrap_or_default(),
@@ -364,8 +369,10 @@ fn steps(node: &Node, log: &mut Log) -> Vec<Step> {
             converge_within: duration_of(&mut fields, "converge_within", log),
             max_enforce: duration_of(&mut fields, "max_enforce", log),
             span: fields.span(),
+            whole: true,
         };
         fields.close(log);
+        step.whole = log.errors() == before;
         all.push(step);
     }
     all
