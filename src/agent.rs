@@ -108,7 +108,7 @@ pub fn work(orders: Orders, parent: process::Parent) -> Result<(), AgentError> {
     LocalSet::new().block_on(&runtime, async {
         let control = Control::open(&orders.control)
             .map_err(|source| AgentError::Control { at: orders.control.to_string(), source })?;
-        let state = Rc::new(State::new());
+        let state = Rc::new(State::begin());
         tokio::select! {
             () = beat(&state, &parent) => {}
             () = control.take_streams(&state, &orders.token) => {}

@@ -108,8 +108,8 @@ pub struct Plan {
     pub attempts: u32,
     /// An attempt without an answer after this is silent, in nanoseconds.
     pub deadline: u64,
-    /// A turn that comes later than this, in nanoseconds, is recorded as missed and not made; a deadline noticed
-    /// later than this makes its attempt starved.
+    /// A turn that comes later than this, in nanoseconds, is recorded as one missed attempt and not made; a deadline
+    /// noticed later than this makes its attempt starved.
     pub slack: u64,
     /// The plan ends by itself after so many turns per cell; none: only at `expires`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

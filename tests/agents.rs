@@ -1,5 +1,7 @@
 //! Agents and crew together, over loopback: every outcome an attempt can have there, and what a stopped agent says.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU16;
@@ -46,7 +48,8 @@ impl Sockets {
 
     /// An agent in a process of its own.
     fn spawn(&self, endpoint: u32) -> Agent {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_leakproof-agent"));
+        let program = std::env::var_os("LEAKPROOF_AGENT").unwrap_or(env!("CARGO_BIN_EXE_leakproof-agent").into());
+        let mut command = Command::new(program);
         command.arg("--control").arg(format!("unix:{}", self.path(endpoint).display()));
         Agent(command.env("LEAKPROOF_AGENT_TOKEN", TOKEN).stdin(Stdio::null()).spawn().unwrap())
     }
@@ -209,7 +212,7 @@ async fn every_outcome_is_told_apart() {
     })
     .await;
     for ((id, _), outcome, sentence) in &cases {
-        assert_eq!(seen.story(id.0), [outcome.clone()], "{sentence}");
+        assert_eq!(seen.story(id.0), std::slice::from_ref(outcome), "{sentence}");
         // 500 ms at a turn every 20 ms, fewer only where turns were missed.
         assert!(seen.attempts(id.0) >= 20, "{sentence}: only {} attempts", seen.attempts(id.0));
     }
@@ -367,4 +370,87 @@ async fn a_wrong_token_is_refused() {
     let member = Member { token: "guessed".to_owned(), ..member(72, &[]) };
     let error = Crew::muster(sockets, vec![member], TERMS).await.map(|_| ()).unwrap_err();
     assert_eq!(error.to_string(), "wait for the agents of `pod-72` (the agent refused: the token is wrong)");
+}
+
+/// How much an agent can do; `LEAKPROOF_AGENT` names another build of it. To be looked at, so it fails only on nonsense.
+#[tokio::test]
+#[ignore = "a measurement: cargo test --test agents rate -- --ignored --nocapture"]
+async fn rate() {
+    let seconds = 3;
+    for (cells, protocol, served, what) in [
+        (60, Protocol::Tcp, true, "reached"),
+        (90, Protocol::Tcp, true, "reached"),
+        (120, Protocol::Tcp, true, "reached"),
+        (90, Protocol::Udp, true, "reached"),
+        (90, Protocol::Udp, false, "silent"),
+    ] {
+        let ports: Vec<Port> = (0..cells).map(|n| port(7200 + n, protocol)).collect();
+        let mute = |port: &Port| std::net::UdpSocket::bind(SocketAddr::new(IpAddr::V4(address(83)), port.number.get()));
+        let _mutes: Vec<_> = if served { Vec::new() } else { ports.iter().map(mute).collect() };
+        let sockets = Sockets::new();
+        let agents = [sockets.spawn(82), sockets.spawn(83)];
+        let members = vec![member(82, &[]), member(83, if served { &ports } else { &[] })];
+        let (mut crew, mut sightings) = Crew::muster(sockets, members, TERMS).await.unwrap();
+        let flows = (0..u32::from(cells)).zip(&ports).map(|(id, port)| cell(id, 82, 83, *port)).collect();
+        let pace = Pace { interval: Duration::from_millis(10), attempts: 1 };
+        let plan = SweepPlan::new(flows, pace, Duration::from_millis(300));
+        let planned = crew.plan(&SweepPlan { self_dial: Duration::from_secs(1), ..plan }).await.unwrap();
+        let mut seen = Seen::default();
+        let until = planned.start.plus(Duration::from_secs(seconds));
+        let before: Vec<f64> = agents.iter().map(Agent::processor_seconds).collect();
+        let ours = processor_seconds(std::process::id());
+        seen.until(&mut sightings, |seen| seen.complete.get(&82).is_some_and(|(complete, _)| *complete > until)).await;
+        let mut outcomes: BTreeMap<String, usize> = BTreeMap::new();
+        for outcome in seen.outcomes.values().flat_map(BTreeMap::values) {
+            *outcomes.entry(format!("{outcome:?}")).or_default() += 1;
+        }
+        println!("{} a second, {protocol} {what}: {outcomes:?}", cells * 100);
+        for (place, agent) in agents.iter().enumerate() {
+            let used = (agent.processor_seconds() - before[place]) / seconds as f64;
+            println!("  agent {place}: {:.0} % of a core, {}", used * 100.0, agent.memory());
+        }
+        println!("  harness: {:.0} %", (processor_seconds(std::process::id()) - ours) / seconds as f64 * 100.0);
+        println!("  blind spans: {}", seen.blind.len());
+        crew.disband(Moment(0)).await;
+    }
+}
+
+/// What agents that do nothing cost.
+#[tokio::test]
+#[ignore = "a measurement: cargo test --test agents idle -- --ignored --nocapture"]
+async fn idle() {
+    let sockets = Sockets::new();
+    let agents: Vec<Agent> = (100..150).map(|endpoint| sockets.spawn(endpoint)).collect();
+    let tcp = port(7301, Protocol::Tcp);
+    let members = (100..150).map(|endpoint| member(endpoint, &[tcp])).collect();
+    let (mut crew, mut sightings) = Crew::muster(sockets, members, TERMS).await.unwrap();
+    let planned = crew.plan(&plan(Vec::new())).await.unwrap();
+    let used = || agents.iter().map(Agent::processor_seconds).sum::<f64>();
+    let before = used();
+    let ours = processor_seconds(std::process::id());
+    let mut seen = Seen::default();
+    let until = planned.start.plus(Duration::from_secs(5));
+    seen.until(&mut sightings, |seen| seen.complete.get(&100).is_some_and(|(complete, _)| *complete > until)).await;
+    println!("50 idle agents: {:.1} % of a core", (used() - before) * 20.0);
+    println!("harness: {:.1} %", (processor_seconds(std::process::id()) - ours) * 20.0);
+    println!("one: {}", agents[0].memory());
+    crew.disband(Moment(0)).await;
+}
+
+fn processor_seconds(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    fields[11..13].iter().map(|ticks| ticks.parse::<f64>().unwrap()).sum::<f64>() / 100.0
+}
+
+impl Agent {
+    fn processor_seconds(&self) -> f64 {
+        processor_seconds(self.0.id())
+    }
+
+    fn memory(&self) -> String {
+        let rollup = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.0.id())).unwrap();
+        let wanted = rollup.lines().filter(|line| line.starts_with("Pss:") || line.starts_with("Private_Dirty"));
+        wanted.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>().join(", ")
+    }
 }

@@ -18,7 +18,7 @@ use crate::wire::{MAX_CELLS, Plan, Question};
 use super::attempt::{Dial, Patience};
 use super::ledger::{Subject, Ticket};
 use super::ports::source_port;
-use super::state::State;
+use super::state::{LONGEST_FLUSH, SHORTEST_FLUSH, State};
 use super::turns::Turns;
 
 /// So many launches at a stretch; then listeners and pending attempts get their turn.
@@ -123,6 +123,7 @@ pub fn carry_out(state: &Rc<State>, mut plan: Plan) -> Result<Carried, Unplannab
     let patience = Patience { deadline: Duration::from_nanos(plan.deadline), slack: Duration::from_nanos(plan.slack) };
     let until = start.plus(Duration::from_nanos(plan.expires));
     state.allow(plan.slack);
+    state.flush.set(Duration::from_nanos(interval).clamp(SHORTEST_FLUSH, LONGEST_FLUSH));
     state.ledger.borrow_mut().await_turn(None);
     let dialer = Dialer {
         state: Rc::clone(state),

@@ -136,6 +136,8 @@ fn open(state: &Rc<State>, protocol: Protocol, at: SocketAddr) -> io::Result<Joi
             Ok(spawn_local(async move { answer_streams(state, listener).await }))
         }
         Protocol::Udp | Protocol::Sctp => {
+            // Datagrams that come while others run must not be dropped: the kernel gives up to its own bound.
+            socket.set_recv_buffer_size(1 << 20)?;
             socket.bind(&at.into())?;
             let socket = UdpSocket::from_std(socket.into())?;
             Ok(spawn_local(async move { answer_datagrams(state, socket).await }))

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::clock;
 use crate::model::moment::Moment;
@@ -14,9 +14,6 @@ use crate::wire::lines::{Lines, TooLong};
 use crate::wire::{FromAgent, MAX_HELLO, MAX_LINE, PROTOCOL, ToAgent};
 
 use super::control::Desk;
-
-/// How often records are sent.
-const FLUSH: Duration = Duration::from_millis(15);
 
 /// How long a stream may take to show the token.
 const INTRODUCTION: Duration = Duration::from_secs(5);
@@ -152,8 +149,7 @@ async fn tell(
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let clock = clock::now();
     send(write, &FromAgent::Welcome { protocol: PROTOCOL, version, life: state.life, clock, oldest }).await?;
-    let mut ticks = interval(FLUSH);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut flush = Instant::now();
     let mut marks = (Moment(0), Moment(0));
     loop {
         tokio::select! {
@@ -163,7 +159,8 @@ async fn tell(
                 Some(Say::This(answer)) => send(write, &answer).await?,
                 None => return Ok(()),
             },
-            _ = ticks.tick() => {
+            () = sleep_until(flush) => {
+                flush = Instant::now() + state.flush.get();
                 let arrived = state.look();
                 let launched = state.ledger.borrow_mut().close(arrived);
                 // What is numbered now holds for these watermarks; so only the last of several messages carries them.

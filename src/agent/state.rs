@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -13,6 +14,11 @@ use crate::model::observation::Blindness;
 
 use super::ledger::Ledger;
 use super::pulse::{Blind, Pulse};
+
+/// Records are sent at most this often,
+pub const SHORTEST_FLUSH: Duration = Duration::from_millis(10);
+/// and at least this often. In between, once an interval of the plan: more often, there is hardly anything to join.
+pub const LONGEST_FLUSH: Duration = Duration::from_millis(50);
 
 /// Who the agent is: what the last `Serve` said.
 #[derive(Debug, Clone)]
@@ -36,6 +42,8 @@ pub struct State {
     pub identity: RefCell<Identity>,
     /// The next attempt number of every cell that was ever planned.
     pub numbers: RefCell<HashMap<u32, u32>>,
+    /// How often records are sent.
+    pub flush: Cell<Duration>,
     /// How many connections to its listeners are open.
     pub connections: Cell<usize>,
     /// Told when a connection to a listener has closed.
@@ -47,13 +55,14 @@ pub struct State {
 
 impl State {
     /// A new life.
-    pub fn new() -> Self {
+    pub fn begin() -> Self {
         let now = clock::now();
         Self {
             life: now.0 ^ (u64::from(std::process::id()) << 40),
             ledger: RefCell::default(),
             identity: RefCell::new(Identity { name: "".into(), secret: 0, own: Rc::new([]) }),
             numbers: RefCell::default(),
+            flush: Cell::new(SHORTEST_FLUSH),
             connections: Cell::new(0),
             connection_closed: Notify::new(),
             exit: Notify::new(),

@@ -31,7 +31,7 @@ pub struct SweepPlan {
 }
 
 impl SweepPlan {
-    /// A plan without end and with the usual slack (50 ms), expiry (an hour) and self-dials (ten a deadline, but no
+    /// A plan without end and with the usual slack (50 ms), expiry (an hour) and self-dials (two a deadline, but no
     /// more than ten a second).
     pub fn new(cells: Vec<(FlowId, Flow)>, pace: Pace, deadline: Duration) -> Self {
         Self {
@@ -41,7 +41,7 @@ impl SweepPlan {
             slack: Duration::from_millis(50),
             turns: None,
             expires: Duration::from_secs(3600),
-            self_dial: (deadline / 10).max(Duration::from_millis(100)),
+            self_dial: (deadline / 2).max(Duration::from_millis(100)),
         }
     }
 }
@@ -88,13 +88,11 @@ pub fn split(
     }
     let sources = cells.values().filter(|cells| !cells.is_empty()).count();
     let interval = nanoseconds(plan.pace.interval);
-    let mut source = 0;
-    for cells in cells.values_mut().filter(|cells| !cells.is_empty()) {
+    for (source, cells) in cells.values_mut().filter(|cells| !cells.is_empty()).enumerate() {
         let steps = cells.len() * sources;
         for (turn, cell) in cells.iter_mut().enumerate() {
             cell.phase = share(interval, turn * sources + source, steps);
         }
-        source += 1;
     }
     let plan_of = |cells| Plan {
         id,
