@@ -61,10 +61,6 @@ async fn holds(
     let _servers = serve(&raised, made).await?;
     raised.enact(&[], &made.world).await.map_err(text)?;
     let seen = matrix(&raised, made).await;
-    if let Ok(pause) = std::env::var("LEAKPROOF_PAUSE") {
-        eprintln!("{:#?}", raised.steps_inside().await?);
-        std::thread::sleep(std::time::Duration::from_secs(pause.parse()?));
-    }
     tear_down(raised).await?;
     compare("with policies", &seen, &expected(made, &Seen::Silent, allowed))?;
     Ok(())

@@ -27,7 +27,7 @@ pub enum Fault {
     Flap(FaultyFlow, Duration),
     /// `late=DURATION`: changes are acknowledged at once, and enforced so much later.
     Late(Duration),
-    /// `reject`: what is denied is answered with port unreachable instead of silence.
+    /// `reject`: what is denied is refused instead of met with silence.
     Reject,
     /// `lose-node=NODE@START+DURATION`: the node's rules are gone for a while, and everything passes there.
     LoseNode(OnNode),

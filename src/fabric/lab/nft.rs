@@ -43,15 +43,21 @@ pub(super) enum Denial {
     /// Silently.
     #[default]
     Drop,
-    /// With an answer: port unreachable, as Calico's reject action sends.
+    /// With an answer. Over TCP it is a reset, otherwise port unreachable: a socket here is still busy sending when
+    /// the answer comes, and would take a port unreachable for a passing trouble (IPv6) where a real network's reaches
+    /// it later. To whoever connects both are `ECONNREFUSED`.
     Reject,
 }
 
-impl From<Denial> for Decision {
-    fn from(denial: Denial) -> Self {
-        match denial {
-            Denial::Drop => Self::Drop,
-            Denial::Reject => Self::Reject,
+impl Denial {
+    /// The rules at a guard's end.
+    fn rules(self) -> Vec<Vec<Expressions>> {
+        match self {
+            Self::Drop => vec![vec![Decision::Drop.step()]],
+            Self::Reject => {
+                let [load, compare] = expression::protocol(Protocol::Tcp);
+                vec![vec![load, compare, expression::reset()], vec![expression::port_unreachable()]]
+            }
         }
     }
 }
@@ -140,7 +146,7 @@ impl Firewall {
     fn load(&mut self) -> Result<(), NetlinkError> {
         let number = self.next;
         self.next += 1;
-        let (generation, requests) = Generation::build(TABLE, number, &self.guards, &self.denial.into());
+        let (generation, requests) = Generation::build(TABLE, number, &self.guards, self.denial);
         self.commit_in_parts(requests)?;
         self.outdated.extend(self.prepared.replace(generation));
         Ok(())
@@ -215,7 +221,7 @@ impl Firewall {
         }
         let number = self.next;
         self.next += 1;
-        let (generation, requests) = Generation::build(TABLE, number, &self.guards, &self.denial.into());
+        let (generation, requests) = Generation::build(TABLE, number, &self.guards, self.denial);
         let mut all = frame();
         all.extend(self.wrongs.iter().map(|wrong| message::new_rule(TABLE, FAULT, wrong.steps())));
         all.extend(requests);

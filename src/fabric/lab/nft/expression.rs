@@ -35,8 +35,6 @@ pub(super) enum Decision {
     Accept,
     /// It is gone.
     Drop,
-    /// It is gone, and its sender is told so.
-    Reject,
     /// It goes on where the chain was jumped to from.
     Return,
     /// It goes through another chain first.
@@ -46,13 +44,7 @@ pub(super) enum Decision {
 impl Decision {
     /// The last step of a rule.
     pub(super) fn step(&self) -> Expressions {
-        match self {
-            Self::Reject => reject(),
-            Self::Accept | Self::Drop | Self::Return | Self::Jump(_) => Expressions::Immediate(vec![
-                Immediate::DestinationRegister(Register::Verdict),
-                Immediate::Data(self.data()),
-            ]),
-        }
+        Expressions::Immediate(vec![Immediate::DestinationRegister(Register::Verdict), Immediate::Data(self.data())])
     }
 
     /// As the value of a verdict map.
@@ -60,8 +52,7 @@ impl Decision {
         let code = |verdict| vec![VerdictAttribute::Code(verdict)];
         DataAttribute::Verdict(match self {
             Self::Accept => code(Verdict::Other(ACCEPT)),
-            // A map cannot reject; nothing here asks it to.
-            Self::Drop | Self::Reject => code(Verdict::Other(DROP)),
+            Self::Drop => code(Verdict::Other(DROP)),
             Self::Return => code(Verdict::Return),
             Self::Jump(chain) => {
                 vec![VerdictAttribute::Code(Verdict::Jump), VerdictAttribute::Chain(chain.clone())]
@@ -157,24 +148,19 @@ pub(super) fn known_connection() -> [Expressions; 3] {
     [state, masked, any]
 }
 
-/// Answers as Calico's reject action does: port unreachable, in the packet's own family.
-fn reject() -> Expressions {
-    Expressions::Other {
-        expression_type: "reject".into(),
-        // NFTA_REJECT_TYPE = NFT_REJECT_ICMPX_UNREACH, NFTA_REJECT_ICMP_CODE = NFT_REJECT_ICMPX_PORT_UNREACH.
-        attributes: vec![number_nla(1, 2), DefaultNla::new(2, vec![1])],
-    }
-}
-
-/// Answers as a kernel does where nothing listens: a reset.
+/// Answers with a TCP reset.
 pub(super) fn reset() -> Expressions {
     // NFTA_REJECT_TYPE = NFT_REJECT_TCP_RST.
     Expressions::Other { expression_type: "reject".into(), attributes: vec![number_nla(1, 1)] }
 }
 
-/// Answers as a kernel does where no datagram socket is bound.
+/// Answers port unreachable, in the packet's own family.
 pub(super) fn port_unreachable() -> Expressions {
-    reject()
+    Expressions::Other {
+        expression_type: "reject".into(),
+        // NFTA_REJECT_TYPE = NFT_REJECT_ICMPX_UNREACH, NFTA_REJECT_ICMP_CODE = NFT_REJECT_ICMPX_PORT_UNREACH.
+        attributes: vec![number_nla(1, 2), DefaultNla::new(2, vec![1])],
+    }
 }
 
 /// Hands the packet to another port of this machine.

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use netlink_packet_netfilter::nftables::{Expressions, Register};
 
+use super::Denial;
 use super::expression::{self, Decision, Which};
 use super::message::{self, Elements, Key};
 use crate::fabric::lab::compile::{AddressSet, Allow, Guard, Peering, PortRange, Porting};
@@ -24,7 +25,7 @@ pub(in crate::fabric::lab) struct Generation {
 
 impl Generation {
     /// Everything it consists of, in an order in which nothing is named before it is there, and how to remove it.
-    pub(super) fn build(table: &str, number: u64, guards: &[Guard], denial: &Decision) -> (Self, Vec<Request>) {
+    pub(super) fn build(table: &str, number: u64, guards: &[Guard], denial: Denial) -> (Self, Vec<Request>) {
         let mut writer = Writer { table, number, chains: Vec::new(), sets: Sets::default() };
         let entry = writer.chain("");
         let mut rules = Vec::new();
@@ -37,7 +38,7 @@ impl Generation {
                     rules.push(message::new_rule(table, &chain, steps));
                 }
             }
-            rules.push(message::new_rule(table, &chain, [denial.step()]));
+            rules.extend(denial.rules().into_iter().map(|steps| message::new_rule(table, &chain, steps)));
             for pod in &guard.pods {
                 let entries = jumps.entry((guard.direction, Family::of(*pod))).or_default();
                 entries.push((bytes(*pod), Decision::Jump(chain.clone())));

@@ -4,9 +4,9 @@
 use std::io::{self, BufRead, BufReader, Write};
 use std::num::NonZeroU16;
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::Site;
+use super::{PAUSE, Site};
 use crate::fabric::lab::agent::Agent;
 use crate::fabric::lab::{LabError, nft};
 use crate::model::endpoint::EndpointId;
@@ -72,9 +72,22 @@ fn stand_ins(ports: &[Port], world: &World, id: EndpointId) -> impl Iterator<Ite
     ports.iter().zip(free).map(|(port, number)| (*port, Port { number, protocol: port.protocol }))
 }
 
+/// An agent makes its socket's file a moment before it listens there.
+fn connect(impostor: &Agent) -> io::Result<UnixStream> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match UnixStream::connect(&impostor.socket) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && Instant::now() < deadline => {
+                std::thread::sleep(PAUSE);
+            }
+            connected => return connected,
+        }
+    }
+}
+
 /// Tells an agent to listen there under the wrong name.
 fn instruct(impostor: &Agent, ports: Vec<Port>) -> io::Result<()> {
-    let mut stream = UnixStream::connect(&impostor.socket)?;
+    let mut stream = connect(impostor)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let hello = ToAgent::Hello { protocol: PROTOCOL, token: impostor.token.clone(), resume: 0 };
     // No run has this secret, so it records nothing of what it answers.
