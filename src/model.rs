@@ -2,12 +2,14 @@
 //!
 //! - who: [`endpoint`], [`labels`], [`port`]
 //! - what could be sent: [`flow`], laid out as a [`matrix`]
-//! - the three readings: intent and meaning as [`verdict`] and [`prediction`], reality as [`observation`]
+//! - the three readings: intent and meaning as [`verdict`] and [`prediction`] with its [`reasons`] (and the whole story of
+//!   one flow as [`explanation`]), reality as [`observation`]
 //! - what came of it: [`finding`], gathered in the one [`document`] of a run; [`event`] tells of it while it happens
 
 pub mod document;
 pub mod endpoint;
 pub mod event;
+pub mod explanation;
 pub mod finding;
 pub mod flow;
 pub mod labels;
@@ -16,4 +18,5 @@ pub mod moment;
 pub mod observation;
 pub mod port;
 pub mod prediction;
+pub mod reasons;
 pub mod verdict;

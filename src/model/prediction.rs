@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::flow::FlowId;
 use super::matrix::Matrix;
-use super::verdict::Meaning;
+use super::reasons::Reasons;
+use super::verdict::{Meaning, Verdict};
 
-/// The oracle's word on one cell. Reasons are kept once each in [`Predictions`] and named by number, so that a million
-/// cells fit in memory.
+/// The oracle's word on one cell. Reasons are named by their number in [`Predictions`], where cells share them, so that
+/// a million cells fit in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Prediction {
     /// Both sides together: allowed only where both allow.
@@ -28,13 +29,13 @@ pub struct ReasonId(pub u32);
 #[derive(Debug, Clone)]
 pub struct Predictions {
     matrix: Matrix<Prediction>,
-    reasons: Vec<Reason>,
+    reasons: Reasons,
 }
 
 impl Predictions {
     /// Joins the matrix with the reasons its predictions name.
-    pub fn new(matrix: Matrix<Prediction>, reasons: Vec<Reason>) -> Self {
-        Self { matrix, reasons }
+    pub fn new(matrix: Matrix<Prediction>, reasons: impl Into<Reasons>) -> Self {
+        Self { matrix, reasons: reasons.into() }
     }
 
     /// The matrix.
@@ -47,9 +48,14 @@ impl Predictions {
         self.matrix.get(id).map(|prediction| prediction.meaning)
     }
 
-    /// The reason of that number.
-    pub fn reason(&self, id: ReasonId) -> Option<&Reason> {
-        self.reasons.get(id.0 as usize)
+    /// The reason of that number, made anew from what is kept of it.
+    pub fn reason(&self, id: ReasonId) -> Option<Reason> {
+        self.reasons.get(id)
+    }
+
+    /// All reasons, by number.
+    pub fn reasons(&self) -> &Reasons {
+        &self.reasons
     }
 }
 
@@ -150,7 +156,30 @@ pub enum Reason {
     },
     /// Policies of kinds the oracle does not know could touch this side.
     Unknown {
-        /// Which.
+        /// Which; none where the endpoint is not in this world at all.
         by: Vec<PolicyRef>,
     },
+}
+
+impl Reason {
+    /// What this side says by itself; `None` where that is unknown.
+    pub fn verdict(&self) -> Option<Verdict> {
+        match self {
+            Self::NoPod | Self::NotIsolated | Self::Allowed { .. } => Some(Verdict::Allowed),
+            Self::Isolated { .. } => Some(Verdict::Denied),
+            Self::Unknown { .. } => None,
+        }
+    }
+}
+
+impl Meaning {
+    /// Both sides together: allowed only where both allow, and known only where both are. A side that denies does not
+    /// outweigh one that is unknown: a kind nobody here knows may also lift what a NetworkPolicy denies.
+    pub fn of_sides(egress: Option<Verdict>, ingress: Option<Verdict>) -> Self {
+        match (egress, ingress) {
+            (Some(Verdict::Allowed), Some(Verdict::Allowed)) => Self::Known(Verdict::Allowed),
+            (Some(_), Some(_)) => Self::Known(Verdict::Denied),
+            (None, _) | (_, None) => Self::Unknown,
+        }
+    }
 }
