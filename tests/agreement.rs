@@ -52,9 +52,7 @@ use tokio::runtime::Runtime;
 /// Policy sets of a run, unless told otherwise.
 const SETS: usize = 512;
 /// Worlds of the fuzz that are there at a time.
-const WORLDS: usize = 5;
-/// Sweeps that go on at a time, those of mutants included.
-const SWEEPS: usize = 5;
+const WORLDS: usize = 4;
 /// Trials at a time: most of the time a trial waits for deadlines.
 const TRIALS: usize = 4;
 
@@ -108,7 +106,9 @@ fn lab_trials(
             return claims.map(|claim| without_lab(claim, reason.clone())).collect();
         }
     };
-    let workshop = Workshop::new(entered, SWEEPS);
+    // A sweep is mostly waiting, but what it does it does all at once; more of them would only starve each other.
+    let sweeps = std::thread::available_parallelism().map_or(2, std::num::NonZeroUsize::get) + 1;
+    let workshop = Workshop::new(entered, sweeps);
     let handle = runtime.handle().clone();
     claims
         .enumerate()
@@ -147,7 +147,8 @@ fn agree(
         .block_on(fuzz::run(workshop, seed, sets, WORLDS))
         .map_err(|error| Failed::from(format!("{error} (seed {seed})")))?;
     let disputed: usize = tally.failing.iter().map(|failing| failing.disputed.len()).sum();
-    let mut text = String::from("features of the sets, and with each how many sets allow something and deny something:\n");
+    let mut text =
+        String::from("features of the sets, and with each how many sets allow something and deny something:\n");
     let mut unused = Vec::new();
     for (place, name) in features::ALL.iter().enumerate() {
         let (used, both) = tally.features.get(&place).copied().unwrap_or_default();
@@ -160,6 +161,12 @@ fn agree(
         text,
         "SCTP: {} cells predicted by the oracle alone; the lab's kernel has no SCTP, so they were not probed",
         thousands(tally.sctp)
+    )?;
+    writeln!(
+        text,
+        "in all worlds together the oracle took {:.1} s, and the lab {:.1} s to put policies in force",
+        tally.oracle.as_secs_f64(),
+        tally.enacting.as_secs_f64()
     )?;
     if let Some(why) = &tally.why_repeated {
         writeln!(text, "the first cell that was swept again: {why}")?;
@@ -184,7 +191,10 @@ fn agree(
     }
     // Few sets, asked for by hand, need not hold everything.
     if sets >= SETS && !unused.is_empty() {
-        return Err(Failed::from(format!("never used, or never with both verdicts: {} (seed {seed})", unused.join(", "))));
+        return Err(Failed::from(format!(
+            "never used, or never with both verdicts: {} (seed {seed})",
+            unused.join(", ")
+        )));
     }
     Ok(())
 }

@@ -109,6 +109,8 @@ pub struct Reading {
     /// How many sweeps of some cells had to be made again, and why the first cell had to.
     pub repeated: u32,
     pub why: Option<String>,
+    /// How long it took to put the policies in force.
+    pub enacting: Duration,
 }
 
 /// A world of the lab.
@@ -137,11 +139,12 @@ impl Bench {
         let sweeps = Arc::clone(&self.sweeps);
         let _permit = sweeps.acquire().await.map_err(chain)?;
         let changes = difference(&self.before, world);
-        self.raised.enact(&changes, world).await.map_err(chain)?;
+        let enacted = self.raised.enact(&changes, world).await.map_err(chain)?;
+        let enacting = enacted.acknowledged.since(enacted.sent);
         self.before = world.clone();
         let mut left: Vec<(FlowId, Flow)> =
             self.ground.cells.iter().filter(|(_, flow)| probed(flow)).map(|(id, flow)| (id, *flow)).collect();
-        let mut reading = Reading { verdicts: HashMap::new(), repeated: 0, why: None };
+        let mut reading = Reading { verdicts: HashMap::new(), repeated: 0, why: None, enacting };
         for look in 0..LOOKS {
             let mut unseen = Vec::new();
             for (id, flow, verdict) in self.sweep(&left, (1 << look).min(MOST_PATIENT)).await? {

@@ -15,7 +15,9 @@ use leakproof::policy::{Clause, Policy};
 use leakproof::scenario::world::World;
 
 use crate::dice::Dice;
-use crate::ground::{Ground, METADATA_NAME, NAMESPACE_KEYS, NUMBERS, POD_KEYS, PORT_NAMES, namespace_labels, pod_labels};
+use crate::ground::{
+    Ground, METADATA_NAME, NAMESPACE_KEYS, NUMBERS, POD_KEYS, PORT_NAMES, namespace_labels, pod_labels,
+};
 use crate::manifest;
 
 /// The world of one policy set: the ground, some labels drawn anew, and policies.
@@ -193,12 +195,8 @@ fn net(address: IpAddr, prefix: u8) -> IpNet {
 }
 
 fn port_clause(dice: &mut Dice) -> PortClause {
-    let protocol = dice.weigh(&[
-        (40, None),
-        (25, Some(Protocol::Tcp)),
-        (25, Some(Protocol::Udp)),
-        (10, Some(Protocol::Sctp)),
-    ]);
+    let protocol =
+        dice.weigh(&[(40, None), (25, Some(Protocol::Tcp)), (25, Some(Protocol::Udp)), (10, Some(Protocol::Sctp))]);
     let number = i32::from(*dice.pick(&NUMBERS));
     let port = match dice.below(100) {
         0..15 => None,

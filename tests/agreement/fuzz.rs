@@ -45,6 +45,9 @@ pub struct Tally {
     pub repeated: u32,
     pub why_repeated: Option<String>,
     pub failing: Vec<Failing>,
+    /// Time in the oracle, and in putting policies in force.
+    pub oracle: std::time::Duration,
+    pub enacting: std::time::Duration,
     /// For each feature: sets that use it, and those of them that allow something and deny something.
     pub features: BTreeMap<usize, (usize, usize)>,
 }
@@ -63,6 +66,8 @@ impl Tally {
         self.denied += other.denied;
         self.sctp += other.sctp;
         self.repeated += other.repeated;
+        self.oracle += other.oracle;
+        self.enacting += other.enacting;
         self.why_repeated = self.why_repeated.take().or(other.why_repeated);
         self.failing.extend(other.failing);
         for (feature, (sets, both)) in other.features {
@@ -99,12 +104,15 @@ async fn one_world(workshop: &Workshop, seed: u64, sets: std::ops::Range<usize>)
     let mut tally = Tally::default();
     for set in sets {
         let world = set_of(seed, set, &ground);
+        let begun = std::time::Instant::now();
         let expected = meaning(&ground, &world);
+        tally.oracle += begun.elapsed();
         let reading = bench.read(&world).await.map_err(|error| format!("set {set}: {error}"))?;
         let disputed = compare(&ground, &expected, |id, _| reading.verdicts.get(&id).copied());
         tally.sets += 1;
         tally.cells += reading.verdicts.len();
         tally.repeated += reading.repeated;
+        tally.enacting += reading.enacting;
         tally.why_repeated = tally.why_repeated.take().or(reading.why);
         let verdicts = || expected.iter().filter(|(_, flow, _)| probed(flow)).map(|(_, _, verdict)| *verdict);
         let denied = verdicts().filter(|verdict| *verdict == Verdict::Denied).count();

@@ -139,11 +139,11 @@ fn served(number: u16, protocol: Protocol, name: Option<&str>) -> ServedPort {
     ServedPort { port: Port { number: port(number), protocol }, name: name.map(str::to_owned) }
 }
 
-/// Two to four ports; numbers and names meet in every way, though within a pod each name is there once.
+/// Two or three ports; numbers and names meet in every way, though within a pod each name is there once.
 fn serves(dice: &mut Dice) -> Vec<ServedPort> {
     let mut all: Vec<ServedPort> = Vec::new();
     let mut names = BTreeSet::from(PORT_NAMES);
-    let count = dice.between(2, 4);
+    let count = dice.between(2, 3);
     while all.len() < count {
         let protocol = dice.weigh(&[(9, Protocol::Tcp), (6, Protocol::Udp), (1, Protocol::Sctp)]);
         let number = *dice.pick(&NUMBERS);

@@ -93,9 +93,7 @@ impl Hunt {
             return Err(format!("the lab makes the mistake in set {}, and nobody notices", shown.set));
         }
         if found != shown.cells {
-            let list = |cells: &[Disagreement]| {
-                cells.iter().map(|cell| format!("\n    {cell}")).collect::<String>()
-            };
+            let list = |cells: &[Disagreement]| cells.iter().map(|cell| format!("\n    {cell}")).collect::<String>();
             return Err(format!(
                 "in set {} the lab should be wrong on{}\n  but is wrong on{}",
                 shown.set,

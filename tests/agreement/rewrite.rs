@@ -73,9 +73,8 @@ pub fn ports(world: &World, into: impl Fn(&NetworkPolicy, Direction, &PortClause
 
 /// Every selector: of the policies themselves, and of their peers.
 pub fn selectors(world: &World, into: impl Fn(&LabelSelector) -> LabelSelector) -> World {
-    let own = policies(world, |policy| {
-        vec![NetworkPolicy { pod_selector: into(&policy.pod_selector), ..policy.clone() }]
-    });
+    let own =
+        policies(world, |policy| vec![NetworkPolicy { pod_selector: into(&policy.pod_selector), ..policy.clone() }]);
     peers(&own, |_, peer| {
         vec![match peer {
             Peer::Pods(pods) => Peer::Pods(into(pods)),
