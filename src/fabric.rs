@@ -4,8 +4,9 @@
 
 pub mod lab;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::path::Path;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -58,6 +59,11 @@ pub trait Realised: Send + Sync {
 
     /// For a person who wants to look inside: a line for each place and the command that leads there.
     fn steps_inside(&self) -> impl Future<Output = Vec<String>> + Send;
+
+    /// Gathers what a person needs to find out why something failed (objects as they are, events, logs, rules) into
+    /// files in a folder, before anything is removed; `concerned` are the endpoints of what failed. Gives the names of
+    /// the files, and goes on after errors, which it writes into one of them.
+    fn gather(&self, folder: &Path, concerned: &BTreeSet<EndpointId>) -> impl Future<Output = Vec<String>> + Send;
 
     /// Removes everything, going on after errors, and returns them all. Dropping without it only reports what is left.
     fn tear_down(self) -> impl Future<Output = Vec<Self::Error>> + Send;

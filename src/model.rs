@@ -4,7 +4,8 @@
 //! - what could be sent: [`flow`], laid out as a [`matrix`]
 //! - the three readings: intent and meaning as [`verdict`] and [`prediction`] with its [`reasons`] (and the whole story of
 //!   one flow as [`explanation`]), reality as [`observation`]
-//! - what came of it: [`finding`], gathered in the one [`document`] of a run; [`event`] tells of it while it happens
+//! - what came of it: [`finding`], gathered in the one [`document`] of a run, with what was seen while a [`watch`] went on;
+//!   [`event`] tells of it while it happens
 
 pub mod document;
 pub mod endpoint;
@@ -20,3 +21,4 @@ pub mod port;
 pub mod prediction;
 pub mod reasons;
 pub mod verdict;
+pub mod watch;

@@ -8,6 +8,7 @@ use crate::model::matrix::Matrix;
 use crate::model::moment::Moment;
 use crate::model::observation::{Observation, Witness};
 use crate::model::verdict::{DenyForm, Intent, Meaning, Verdict};
+use crate::model::watch::Standing;
 
 use super::cell::Cell;
 use super::judgement::{Ending, Judgement, Passing};
@@ -248,6 +249,7 @@ impl Sentence<'_> {
             last_wrong_us: micros(spell.last_wrong),
             right_after_us: spell.right_after.map(micros),
             attempts: spell.attempts,
+            standing: Standing::Counted,
         }
     }
 

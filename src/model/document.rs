@@ -16,6 +16,7 @@ use super::observation::{Blindness, Observation, Witness};
 use super::port::ServedPort;
 use super::prediction::Reason;
 use super::verdict::{DenyForm, Intent, Meaning, Verdict};
+use super::watch::WatchInfo;
 
 /// The format this version writes; the number changes only where a reader of the old one would be misled.
 pub const FORMAT: &str = "leakproof/run/1";
@@ -45,6 +46,9 @@ pub struct Document {
     pub phases: Vec<Phase>,
     /// The baseline first, then the initial policies, then each step.
     pub stages: Vec<Stage>,
+    /// The watch after the last stage's convergence, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<WatchInfo>,
     /// Every agent, in order of name.
     pub agents: Vec<AgentInfo>,
     /// What happened around it, in order of time.

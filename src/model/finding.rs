@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::flow::NamedFlow;
 use super::observation::Observation;
 use super::verdict::{Intent, Meaning};
+use super::watch::Standing;
 
 /// A cell's row in the table of readings, in one word. The status word of reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -147,4 +148,7 @@ pub struct Window {
     pub right_after_us: Option<u64>,
     /// How many attempts saw it.
     pub attempts: u32,
+    /// What it counts as.
+    #[serde(default, skip_serializing_if = "Standing::is_counted")]
+    pub standing: Standing,
 }

@@ -14,6 +14,7 @@ use crate::model::observation::{Blindness, Observation, Refusal, Witness};
 use crate::model::port::{Port, Protocol, ServedPort};
 use crate::model::prediction::{Direction, PolicyRef, Reason, RuleRef};
 use crate::model::verdict::{DenyForm, Intent, Meaning, Verdict};
+use crate::model::watch::Standing;
 
 /// A writer whose reader has gone.
 pub struct ClosedPipe;
@@ -174,6 +175,7 @@ fn document(name: &str, endpoints: Vec<EndpointInfo>, stages: Vec<Stage>) -> Doc
         .map(|(name, began_us, took_us)| Phase { name: name.into(), began_us, took_us })
         .into(),
         stages,
+        watch: None,
         events: Vec::new(),
         warnings: Vec::new(),
         left_behind: Vec::new(),
@@ -210,6 +212,7 @@ pub fn pipeline() -> Document {
                         last_wrong_us: 680_000 + took - 10_000,
                         right_after_us: Some(680_000 + took),
                         attempts: 2,
+                        standing: Standing::Counted,
                     }];
                 }
                 cells.push(cell);
@@ -270,6 +273,7 @@ pub fn troubled() -> Document {
             last_wrong_us: 721_000,
             right_after_us: Some(731_000),
             attempts: 5,
+            standing: Standing::Counted,
         },
         Window {
             call: Call::Leak,
@@ -278,6 +282,7 @@ pub fn troubled() -> Document {
             last_wrong_us: 1_320_000,
             right_after_us: None,
             attempts: 42,
+            standing: Standing::Counted,
         },
     ];
     let because = "the source is not isolated; ai-data-pipeline/allow-ai-processing-to-data-store isolates the \

@@ -176,6 +176,7 @@ mod tests {
             last_wrong_us: 1_500_000,
             right_after_us: after,
             attempts: 31,
+            standing: crate::model::watch::Standing::Counted,
         }
     }
 

@@ -44,6 +44,7 @@ impl<'a> Draft<'a> {
             endpoints: Vec::new(),
             phases: Vec::new(),
             stages: Vec::new(),
+            watch: None,
             agents: Vec::new(),
             events: Vec::new(),
             warnings: scenario.warnings().to_vec(),

@@ -1,6 +1,7 @@
 //! One run on one fabric, from nothing to verdicts.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +51,9 @@ const PACE_CHECK: Duration = Duration::from_millis(1200);
 const BLIND_SHARE: u64 = 5;
 /// No pace is slower than this by itself.
 const SLOWEST: Duration = Duration::from_millis(500);
+
+/// What an agent listens on that nobody calls.
+const UNCALLED: Port = Port { number: NonZeroU16::new(8080).unwrap(), protocol: Protocol::Tcp };
 
 /// Runs one scenario. `show` is given the document once the verdicts are there, before anything is torn down.
 pub(super) async fn run<F: Fabric>(
@@ -355,7 +359,8 @@ fn settle<R: Realised>(world: &mut World, realised: &R) {
 }
 
 /// The agents of these endpoints. An agent listens on every port that any cell of any stage asks for, served or not:
-/// at a port where nobody listens a denial could not be told from a refusal.
+/// at a port where nobody listens a denial could not be told from a refusal. One that nobody calls listens all the
+/// same: by calling itself it shows that it is alive.
 fn members<R: Realised>(scenario: &Scenario, endpoints: impl Iterator<Item = EndpointId>, realised: &R) -> Vec<Member> {
     let mut ports: BTreeMap<EndpointId, BTreeSet<Port>> = BTreeMap::new();
     for (_, flow) in scenario.flows().iter() {
@@ -370,7 +375,7 @@ fn members<R: Realised>(scenario: &Scenario, endpoints: impl Iterator<Item = End
                 endpoint,
                 name: scenario.name_of(endpoint).to_owned(),
                 addresses: placement.addresses,
-                ports: ports.remove(&endpoint).unwrap_or_default().into_iter().collect(),
+                ports: ports.remove(&endpoint).unwrap_or_else(|| BTreeSet::from([UNCALLED])).into_iter().collect(),
                 token: placement.token.clone(),
             })
         })

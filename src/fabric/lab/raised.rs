@@ -1,7 +1,7 @@
 //! One world of the lab, for others to work with.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -257,6 +257,24 @@ impl Realised for Raised {
         let mut lines = vec!["The lab is kept until Ctrl-C. To step inside, from another terminal:".to_owned()];
         lines.extend(steps.iter().map(|(name, command)| format!("  {name:width$}  {command}")));
         lines
+    }
+
+    async fn gather(&self, folder: &Path, concerned: &BTreeSet<EndpointId>) -> Vec<String> {
+        let mut text = String::new();
+        for done in self.faults_done() {
+            text.push_str(&format!("{:?} {}\n", done.at, done.what));
+        }
+        for endpoint in concerned {
+            if let Some(placement) = self.placements.get(endpoint) {
+                text.push_str(&format!("endpoint {} on {:?}: {:?}\n", endpoint.0, placement.node, placement.addresses));
+            }
+        }
+        text.extend(self.steps_inside().await.into_iter().map(|line| line + "\n"));
+        let name = "lab.txt";
+        match std::fs::write(folder.join(name), text) {
+            Ok(()) => vec![name.to_owned()],
+            Err(_) => Vec::new(),
+        }
     }
 
     async fn tear_down(mut self) -> Vec<LabError> {

@@ -1,0 +1,194 @@
+//! What was seen while a converged world was watched: part of the [`Document`](super::document::Document).
+//!
+//! Windows of single cells stand with the cells; here is what concerns the watch as a whole, the connections that were
+//! open all along, and the pods that were born meanwhile. Times are microseconds since the run's start.
+
+use serde::{Deserialize, Serialize};
+
+use super::finding::Call;
+use super::flow::NamedFlow;
+
+/// A watch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WatchInfo {
+    /// It began: the moment of convergence.
+    pub from_us: u64,
+    /// It ended.
+    pub until_us: u64,
+    /// What it waited for, in words: `10m`, `a key`, `the command`.
+    pub waited_for: String,
+    /// The command under watch, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<CommandInfo>,
+    /// Attempts whose outcome was seen, over all cells.
+    pub seen: u64,
+    /// Attempts that could not see.
+    pub unseen: u64,
+    /// The budgets for the whole watch.
+    pub budgets: Budgets,
+    /// Connections that were opened before and held open.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub established: Vec<Established>,
+    /// Pods that were born while watching.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub newborns: Vec<Newborn>,
+    /// What is known to go wrong, and what came of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known: Vec<KnownInfo>,
+}
+
+/// The command under watch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandInfo {
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// When it was started.
+    pub began_us: u64,
+    /// When it ended; none where it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_us: Option<u64>,
+    /// How it ended, in words: `exit 0`, `signal 9`; none where it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// The last lines it said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub said: Vec<String>,
+}
+
+/// How much may go wrong. A window is held against its budget with the upper bound of its length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Budgets {
+    /// A flow's outages may last so long together.
+    pub max_outage_us: u64,
+    /// A flow's leaks may last so long together.
+    pub max_leak_us: u64,
+}
+
+/// What a window counts as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// It counts: a finding, or time to enforce where it lies before convergence.
+    #[default]
+    Counted,
+    /// Only the upper bound of its length is over its budget: an outage is then inconclusive.
+    Undecided,
+    /// It is within its budget.
+    WithinBudget,
+    /// It is on the scenario's `known:` list.
+    Known,
+}
+
+impl Standing {
+    /// Whether it is the ordinary one, which documents leave out.
+    pub fn is_counted(&self) -> bool {
+        *self == Self::Counted
+    }
+}
+
+/// A connection that was opened before the watch and held open, carrying numbered messages both ways.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Established {
+    /// Its flow.
+    pub flow: NamedFlow,
+    /// When it was open.
+    pub opened_us: u64,
+    /// What became of it.
+    pub fate: Fate,
+    /// Messages that came back, and those that did not.
+    pub answered: u64,
+    /// Messages that did not come back.
+    pub lost: u64,
+    /// The longest time between two messages that came back, and when it began; none where fewer than two did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub longest_gap: Option<Gap>,
+    /// A remark: that a new denial does not cut it, for instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// A time in which nothing came through a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// When the last message before it came back.
+    pub from_us: u64,
+    /// When the first after it did.
+    pub until_us: u64,
+}
+
+/// What became of a connection that was held open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "fate")]
+pub enum Fate {
+    /// Open to the end, its longest gap no longer than its messages' own pace explains.
+    Survived,
+    /// Open to the end, with a gap that is longer.
+    Stalled,
+    /// Ended before.
+    Ended {
+        /// When.
+        at_us: u64,
+        /// How: reset, closed, timed out.
+        how: String,
+        /// By whom, in words.
+        by: String,
+    },
+    /// It could not be opened, or its agent was lost.
+    NotSeen {
+        /// Why.
+        why: String,
+    },
+}
+
+/// A pod that was born while watching.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Newborn {
+    /// Its name.
+    pub name: String,
+    /// The pod of the scenario it is a copy of.
+    pub like: String,
+    /// Its node, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// When its creation was asked for.
+    pub asked_us: u64,
+    /// When its agent answered; none where it never did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alive_us: Option<u64>,
+    /// From its agent's first answer until all its allowed flows worked; none where they never did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connected_after_us: Option<u64>,
+    /// Its denied flows that were ever open.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leaked: Vec<NamedFlow>,
+    /// A remark: why it could not be made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// An entry of the scenario's `known:` list, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownInfo {
+    /// The flows it covers, in words.
+    pub flows: String,
+    /// What is known to happen: a leak or an outage.
+    pub call: Call,
+    /// Why that is put up with.
+    pub reason: String,
+    /// Until which day: `2027-03-31`.
+    pub until: String,
+    /// What came of it.
+    pub outcome: KnownOutcome,
+}
+
+/// What came of a known failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KnownOutcome {
+    /// It happened, and is put up with.
+    Happened,
+    /// It did not happen: the entry may go.
+    Passed,
+    /// Its day is over: what it covers counts again.
+    Expired,
+}
