@@ -2,6 +2,7 @@
 //! back; they judge nothing.
 
 pub mod ask;
+pub mod image;
 pub mod output;
 pub mod render;
 pub mod run;
@@ -53,6 +54,8 @@ pub enum Command {
     Report(render::ReportArguments),
     /// Compare two runs cell by cell
     Diff(render::DiffArguments),
+    /// Pack the agent into an image archive, without Docker
+    Image(image::ImageArguments),
     /// Print the JSON Schema of scenario files, for editors
     Schema,
 }
@@ -62,9 +65,12 @@ impl Cli {
     pub fn need(&self) -> Need {
         match &self.command {
             Command::Run(arguments) => arguments.need(),
-            Command::Predict(_) | Command::Explain(_) | Command::Report(_) | Command::Diff(_) | Command::Schema => {
-                Need::Nothing
-            }
+            Command::Predict(_)
+            | Command::Explain(_)
+            | Command::Report(_)
+            | Command::Diff(_)
+            | Command::Image(_)
+            | Command::Schema => Need::Nothing,
         }
     }
 }
@@ -81,6 +87,7 @@ pub async fn execute(cli: &Cli, ground: &Ground) -> io::Result<u8> {
         Command::Explain(arguments) => ask::explain(arguments, look),
         Command::Report(arguments) => render::report(arguments, look),
         Command::Diff(arguments) => render::diff(arguments, look),
+        Command::Image(arguments) => image::image(arguments, look),
         Command::Schema => {
             let schema = serde_json::to_string_pretty(&crate::scenario::schema())?;
             output::print(|w| writeln!(w, "{schema}"))?;

@@ -27,6 +27,8 @@ pub mod exit;
 #[cfg(feature = "harness")]
 pub mod fabric;
 #[cfg(feature = "harness")]
+pub mod image;
+#[cfg(feature = "harness")]
 pub mod judge;
 #[cfg(feature = "harness")]
 pub mod oracle;

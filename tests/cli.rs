@@ -344,3 +344,19 @@ fn running_out_of_descriptors_is_never_a_denial() {
         place.assert_nothing_left();
     }
 }
+
+#[test]
+fn an_image_is_made_of_static_binaries_only() {
+    let place = Place::new();
+    let archive = place.file("agent.tar");
+    let output = place.leakproof().arg("image").arg(&archive).arg(format!("--binary=linux/amd64={PROGRAM}")).output();
+    let output = output.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "this very program is linked dynamically: {said}");
+    assert!(said.contains("linux/amd64") && said.contains(PROGRAM), "{said}");
+    assert!(output.stdout.is_empty() && !archive.exists(), "and nothing was written");
+    let twice = [format!("--binary=linux/arm64={PROGRAM}"), "--name=agent:1".to_owned()];
+    let output = place.leakproof().arg("image").arg(&archive).args(twice).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "a kubelet would not find such a name");
+    place.assert_no_files_left();
+}

@@ -61,6 +61,7 @@ const TABLE: &[Room] = &[
     },
     Room { name: "probe", rooms: &["clock", "fabric", "model", "wire"], crates: &["tokio"], except: CONCRETE },
     Room { name: "judge", rooms: &["model"], crates: &[], except: &[] },
+    Room { name: "image", rooms: &[], crates: &[], except: &[] },
     Room { name: "watch", rooms: &["clock", "judge", "model", "probe"], crates: &["tokio"], except: &[] },
     Room { name: "report", rooms: &["exit", "model"], crates: &["indicatif", "maud", "quick_junit"], except: &[] },
     Room {
@@ -74,7 +75,7 @@ const TABLE: &[Room] = &[
     },
     Room {
         name: "cli",
-        rooms: &["agent", "exit", "model", "report", "run", "scenario"],
+        rooms: &["agent", "exit", "image", "model", "report", "run", "scenario"],
         crates: &["clap", "tokio"],
         except: &[],
     },
