@@ -61,7 +61,7 @@ impl Look {
         Progress::start(if self.quiet {
             Manner::Nothing
         } else if io::stderr().is_terminal() && !set("CI") {
-            Manner::Bar
+            Manner::Bar { width: self.width() }
         } else {
             Manner::Lines(Box::new(io::stderr()))
         })

@@ -38,6 +38,43 @@ pub enum Event {
         /// The sentence.
         text: String,
     },
+    /// The watch goes on; told about once a second.
+    Watching {
+        /// How long it has been on.
+        elapsed: Duration,
+        /// Attempts so far whose outcome was seen, over all cells.
+        seen: u64,
+        /// Attempts so far that could not see.
+        unseen: u64,
+        /// Attempts that were seen in the last second.
+        per_second: u64,
+    },
+    /// A flow under watch became wrong, or right again.
+    Window {
+        /// The flow.
+        flow: NamedFlow,
+        /// A leak, an outage or a wrong server.
+        call: Call,
+        /// Which of the two.
+        turn: Turn,
+    },
+    /// The command under watch wrote a line.
+    Said {
+        /// The line, without its break.
+        line: String,
+    },
+}
+
+/// A window opens or closes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// The flow is wrong from now on.
+    Opened,
+    /// It is right again.
+    Closed {
+        /// The longest the window can have been.
+        lasted: Duration,
+    },
 }
 
 /// Takes events; called from many tasks, and must return at once.

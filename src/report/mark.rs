@@ -54,6 +54,11 @@ impl Mark {
         Self::of(call, meaning.verdict().or(intent.verdict()))
     }
 
+    /// The mark of a call alone, as windows and findings have it.
+    pub fn of_call(call: Call) -> Self {
+        Self::of(call, None)
+    }
+
     /// An `ok` without a verdict would be a document at odds with itself; it is shown as unseen, never as denied.
     fn of(call: Call, verdict: Option<Verdict>) -> Self {
         match call {

@@ -1,9 +1,11 @@
-//! What a run is doing, told while it goes on: a line that is drawn anew at a terminal, plain lines anywhere else.
+//! What a run is doing, told while it goes on: drawn anew at a terminal, in one line or, while watching, in one for each
+//! flow in trouble; in plain lines anywhere else.
 //!
 //! Nothing is shown of what takes less than a second. The words come from pure functions of [`State`]; drawing them is
 //! indicatif's.
 
 mod lines;
+mod live;
 mod state;
 
 use std::io::Write;
@@ -25,8 +27,11 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// How progress is shown.
 pub enum Manner {
-    /// One line, drawn anew, gone at the end. For a terminal.
-    Bar,
+    /// A line or a few, drawn anew, gone at the end. For a terminal.
+    Bar {
+        /// How many columns it has.
+        width: usize,
+    },
     /// Plain lines, now and then, to this writer. For logs and CI.
     Lines(Box<dyn Write + Send>),
     /// Nothing at all.
@@ -50,7 +55,7 @@ impl Progress {
     /// Starts; time counts from here. A bar is drawn on the terminal that standard error is; if it is none, nothing is.
     pub fn start(manner: Manner) -> Self {
         match manner {
-            Manner::Bar => Self::draw_on(ProgressDrawTarget::stderr()),
+            Manner::Bar { width } => Self::draw_on(ProgressDrawTarget::stderr(), width),
             Manner::Lines(writer) => Self::with(Shown::Lines(Mutex::new(Lines::new(writer)))),
             Manner::Nothing => Self::with(Shown::Nothing),
         }
@@ -67,19 +72,19 @@ impl Progress {
         Self { state: Arc::default(), began: Instant::now(), shown }
     }
 
-    fn draw_on(target: ProgressDrawTarget) -> Self {
+    fn draw_on(target: ProgressDrawTarget, width: usize) -> Self {
         let mut progress = Self::with(Shown::Nothing);
         let (state, began) = (Arc::clone(&progress.state), progress.began);
         let text = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
             let elapsed = began.elapsed();
             if elapsed >= PATIENCE {
                 // A bar that cannot be written is no reason to stop a run.
-                let _ = out.write_str(&lock(&state).line(elapsed));
+                let _ = out.write_str(&lock(&state).lines(elapsed, width).join("\n"));
             }
         };
         // The template is a constant with one key, which cannot fail to parse; without it there is no bar.
-        let Ok(style) = ProgressStyle::with_template("{wide_text}") else { return progress };
-        let bar = ProgressBar::with_draw_target(None, target).with_style(style.with_key("wide_text", text));
+        let Ok(style) = ProgressStyle::with_template("{lines}") else { return progress };
+        let bar = ProgressBar::with_draw_target(None, target).with_style(style.with_key("lines", text));
         bar.enable_steady_tick(TICK);
         progress.shown = Shown::Bar(bar);
         progress
@@ -91,7 +96,13 @@ impl Listener for Progress {
         let elapsed = self.began.elapsed();
         let note = match &event {
             Event::Note { text } => Some(harmless(text, Charset::Unicode)),
-            Event::PhaseBegan { .. } | Event::Progress { .. } | Event::PhaseEnded { .. } | Event::Seen { .. } => None,
+            Event::PhaseBegan { .. }
+            | Event::Progress { .. }
+            | Event::PhaseEnded { .. }
+            | Event::Seen { .. }
+            | Event::Watching { .. }
+            | Event::Window { .. }
+            | Event::Said { .. } => None,
         };
         match &self.shown {
             Shown::Bar(bar) => {
@@ -101,11 +112,11 @@ impl Listener for Progress {
                 }
             }
             Shown::Lines(lines) => {
-                let line = {
+                let due = {
                     let mut state = lock(&self.state);
                     lock(lines).due(&event, &mut state, elapsed)
                 };
-                line.into_iter().chain(note).for_each(|line| lock(lines).write(&line));
+                due.into_iter().chain(note).for_each(|line| lock(lines).write(&line));
             }
             Shown::Nothing => {}
         }

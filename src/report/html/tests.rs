@@ -1,19 +1,121 @@
-use super::*;
-use crate::report::fixture::{mesh, nasty, pipeline, spring, troubled};
+use std::collections::BTreeSet;
 
-#[test]
-fn look() {
-    let mut m50 = mesh(50, 3);
-    spring(&mut m50, "pod-002", "pod-001", "8080/tcp");
-    for (name, doc) in [
+use super::*;
+use crate::report::fixture::{ClosedPipe, mesh, nasty, pipeline, spring, troubled};
+
+fn rendered(document: &Document) -> String {
+    let mut bytes = Vec::new();
+    render(document, &mut bytes).unwrap();
+    String::from_utf8(bytes).unwrap()
+}
+
+/// Documents of every kind, with what they are.
+fn every_kind() -> Vec<(&'static str, Document)> {
+    let mut alike = mesh(50, 3);
+    spring(&mut alike, "pod-002", "pod-001", "8080/tcp");
+    vec![
         ("pipeline", pipeline()),
         ("troubled", troubled()),
-        ("mesh50", m50),
-        ("odd30", mesh(30, 30)),
-        ("odd100", mesh(100, 100)),
+        ("fifty-alike", alike),
+        ("thirty-different", mesh(30, 30)),
         ("nasty", nasty()),
-    ] {
-        let mut out = std::fs::File::create(format!("/tmp/w/report-out/{name}.html")).unwrap();
-        render(&doc, &mut out).unwrap();
+    ]
+}
+
+/// The values of an attribute, in order.
+fn values<'a>(page: &'a str, attribute: &str) -> Vec<&'a str> {
+    let lead = format!(" {attribute}=\"");
+    page.split(&lead).skip(1).filter_map(|rest| rest.split('"').next()).collect()
+}
+
+#[test]
+fn every_link_and_label_leads_somewhere_and_no_name_is_taken_twice() {
+    for (what, document) in every_kind() {
+        let page = rendered(&document);
+        let ids = values(&page, "id");
+        let names: BTreeSet<&str> = ids.iter().copied().collect();
+        assert_eq!(names.len(), ids.len(), "{what}: an id stands twice");
+        let targets = values(&page, "href").into_iter().map(|href| href.trim_start_matches('#'));
+        let labels = values(&page, "for").into_iter().chain(values(&page, "aria-labelledby"));
+        for target in targets.chain(labels) {
+            assert!(names.contains(target), "{what}: nothing is called {target}");
+        }
+    }
+}
+
+#[test]
+fn every_element_that_opens_closes_where_it_should() {
+    const VOID: [&str; 3] = ["meta", "input", "br"];
+    for (what, document) in every_kind() {
+        let page = rendered(&document);
+        let mut open: Vec<&str> = Vec::new();
+        for tag in page.split('<').skip(1).filter_map(|rest| rest.split('>').next()) {
+            let name = tag.trim_start_matches('/').split(' ').next().unwrap_or_default();
+            match tag.starts_with('/') {
+                true => assert_eq!(open.pop(), Some(name), "{what}: closed in the wrong order"),
+                false if VOID.contains(&name) || tag.starts_with('!') => {}
+                false => open.push(name),
+            }
+        }
+        assert_eq!(open, Vec::<&str>::new(), "{what}: left open");
+    }
+}
+
+#[test]
+fn the_page_needs_no_network_and_no_script() {
+    for (what, document) in every_kind() {
+        let page = rendered(&document);
+        for forbidden in ["<script", "<link", "<img", "<iframe", "url(", "@import", "javascript:", " src=", " onload="] {
+            assert!(!page.contains(forbidden), "{what}: {forbidden} in the page");
+        }
+        assert!(page.contains("default-src 'none'"), "{what}: and a policy forbids them besides");
+        assert!(values(&page, "href").iter().all(|href| href.starts_with('#')), "{what}: links stay in the page");
+    }
+}
+
+#[test]
+fn text_from_outside_does_no_harm() {
+    let page = rendered(&nasty());
+    assert!(page.contains("&lt;script&gt;alert"), "markup is shown, not obeyed");
+    assert!(page.chars().all(|c| c == '\n' || !c.is_control()), "no control character is left");
+    assert!(!page.contains('\u{202e}'), "writing direction stays");
+}
+
+#[test]
+fn every_finding_stands_in_the_page_with_its_readings_and_what_to_do_next() {
+    let document = troubled();
+    let page = rendered(&document);
+    for finding in document.stages.iter().flat_map(|stage| &stage.findings) {
+        let told = story::tell(finding);
+        for text in [finding.flow.to_string(), told.blame, told.because, told.next].iter().chain(&told.windows) {
+            let escaped = html! { (text) }.into_string();
+            assert!(page.contains(&escaped), "{text} stands in the page");
+        }
+    }
+    assert!(rendered(&pipeline()).contains("Nothing to look at"), "and where there is nothing, that is said");
+}
+
+#[test]
+fn every_cell_of_a_small_matrix_has_its_sign_in_words_too() {
+    let page = rendered(&troubled());
+    let signs = page.matches("<td class=\"").count() - page.matches("<td class=\"self\"").count();
+    assert!(signs >= troubled().stages.iter().map(|stage| stage.cells.len()).sum(), "{signs} cells");
+    assert_eq!(page.matches("<span class=\"vh\">LEAK</span>").count(), 1, "one leak, for a screen reader too");
+}
+
+#[test]
+fn a_closed_pipe_is_an_error_not_a_panic() {
+    assert_eq!(render(&pipeline(), &mut ClosedPipe).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+}
+
+/// `cargo test --lib html::tests::look -- --ignored` leaves pages in `target/look` for a person to look at.
+#[test]
+#[ignore = "for a person to look at what it writes"]
+fn look() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/look");
+    std::fs::create_dir_all(&folder).unwrap();
+    for (what, document) in every_kind() {
+        let page = rendered(&document);
+        std::fs::write(folder.join(format!("{what}.html")), &page).unwrap();
     }
 }

@@ -5,13 +5,15 @@ use std::time::Duration;
 use crate::model::event::Event;
 
 use super::super::duration::human;
-use super::super::text::{Charset, harmless, number};
+use super::super::text::{Charset, harmless, number, shorten};
+use super::live::Live;
 
 /// What is known now.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct State {
     phase: Option<Phase>,
     seen: Option<String>,
+    live: Option<Live>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -29,16 +31,29 @@ impl State {
             Event::PhaseBegan { phase, total } => {
                 self.phase = Some(Phase { name: phase, began: elapsed, done: 0, total });
                 self.seen = None;
+                self.live = None;
             }
             Event::Progress { done } => {
                 if let Some(phase) = &mut self.phase {
                     phase.done = done;
                 }
             }
-            Event::PhaseEnded { .. } => self.phase = None,
+            Event::PhaseEnded { .. } => {
+                self.phase = None;
+                self.live = None;
+            }
             Event::Seen { flow, call } => self.seen = Some(format!("{} {flow}", call.word())),
+            Event::Watching { elapsed, seen, unseen, per_second } => {
+                self.live().count(elapsed, seen, unseen, per_second);
+            }
+            Event::Window { flow, call, turn } => self.live().turn(flow, call, turn, elapsed),
+            Event::Said { line } => self.live().say(&line),
             Event::Note { .. } => {}
         }
+    }
+
+    fn live(&mut self) -> &mut Live {
+        self.live.get_or_insert_default()
     }
 
     /// The name of the phase that is on.
@@ -51,9 +66,23 @@ impl State {
         self.phase.as_ref().map_or(Duration::ZERO, |phase| elapsed.saturating_sub(phase.began))
     }
 
+    /// All there is to see, in lines of at most `width` columns: one for most phases; a watch has one for each flow in
+    /// trouble besides, and one for what its command last said.
+    pub fn lines(&self, elapsed: Duration, width: usize) -> Vec<String> {
+        let mut lines = vec![shorten(&self.line(elapsed), width, Charset::Unicode)];
+        if let Some(live) = &self.live {
+            lines.extend(live.rows(elapsed, width));
+            lines.extend(live.said(width));
+        }
+        lines
+    }
+
     /// All in one line: `policies: 57 of 60, 1.3 s; last seen: LEAK a -> b:80/tcp`. Empty between phases.
     pub fn line(&self, elapsed: Duration) -> String {
         let Some(phase) = &self.phase else { return String::new() };
+        if let Some(live) = &self.live {
+            return harmless(&format!("{}: {}", phase.name, live.summary()), Charset::Unicode);
+        }
         let count = match (phase.done, phase.total) {
             (done, Some(total)) => format!(": {} of {}", number(done), number(total)),
             (0, None) => String::new(),
