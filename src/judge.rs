@@ -236,7 +236,7 @@ impl Judge {
                 }
                 let fate = Fate::Seen(outcome.clone());
                 let (number, count) = (*first_number, (*count).max(1));
-                let span = Span { number, count, first: *first, last: (*last).max(*first), slowest: *slowest, fate };
+                let span = Span::new(number, count, *first, *last, *slowest, fate);
                 cell.ledger.tried(span, &self.rules);
                 self.enqueue(place);
             }

@@ -101,8 +101,11 @@ fn required() -> bool {
 struct Store {
     folder: PathBuf,
     shared: Shared,
-    runs: Mutex<BTreeMap<PathBuf, Arc<OnceLock<Result<Arc<Document>, NoRun>>>>>,
+    runs: Mutex<BTreeMap<PathBuf, Arc<OnceLock<Made>>>>,
 }
+
+/// What came of one run.
+type Made = Result<Arc<Document>, NoRun>;
 
 /// Whether other processes look into the same folder.
 #[derive(Clone, Copy, PartialEq, Eq)]

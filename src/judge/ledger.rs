@@ -36,8 +36,7 @@ pub(super) enum Unseen {
     Failed(Failure),
 }
 
-/// Attempts with consecutive numbers and one fate. Launches between the first and the last lie evenly, as far as is
-/// known.
+/// Attempts with consecutive numbers and one fate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) number: u32,
@@ -46,9 +45,54 @@ pub(super) struct Span {
     pub(super) last: Moment,
     pub(super) slowest: Duration,
     pub(super) fate: Fate,
+    row: Row,
+}
+
+/// What is known of the launches of attempts with consecutive numbers: the outermost two. Those between lie evenly, as
+/// far as is known. Every piece cut from the attempts keeps the row it came from, so that a launch is the same moment
+/// however often, and in whatever order, its piece was cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Row {
+    number: u32,
+    count: u32,
+    first: Moment,
+    last: Moment,
+}
+
+impl Row {
+    /// When an attempt was launched, as far as is known.
+    fn launch(&self, number: u32) -> Moment {
+        let steps = self.count.saturating_sub(1);
+        let place = number.saturating_sub(self.number).min(steps);
+        let width = u128::from(self.last.0.saturating_sub(self.first.0));
+        let offset = width * u128::from(place) / u128::from(steps.max(1));
+        Moment(self.first.0.saturating_add(u64::try_from(offset).unwrap_or(u64::MAX)))
+    }
+
+    /// How many of its attempts were launched before `at`.
+    fn before(&self, at: Moment) -> u32 {
+        if at <= self.first {
+            return 0;
+        }
+        if at > self.last {
+            return self.count;
+        }
+        // The smallest place whose launch, rounded down, is not before `at`; the last is not before it, so there is one.
+        let width = u128::from(self.last.0 - self.first.0);
+        let steps = u128::from(self.count.saturating_sub(1));
+        let into = u128::from(at.0 - self.first.0);
+        let place = (into * steps).div_ceil(width.max(1));
+        u32::try_from(place).unwrap_or(self.count).min(self.count)
+    }
 }
 
 impl Span {
+    /// Attempts as one record tells of them.
+    pub(super) fn new(number: u32, count: u32, first: Moment, last: Moment, slowest: Duration, fate: Fate) -> Self {
+        let last = if count > 1 { last.max(first) } else { first };
+        Self { number, count, first, last, slowest, fate, row: Row { number, count, first, last } }
+    }
+
     /// One past the last number; wide, since the numbers may go up to the end of theirs.
     pub(super) fn end(&self) -> u64 {
         u64::from(self.number) + u64::from(self.count)
@@ -63,28 +107,10 @@ impl Span {
         }
     }
 
-    /// When the attempt at a place was launched, as far as is known.
-    fn launch(&self, place: u32) -> Moment {
-        let steps = u128::from(self.count.saturating_sub(1)).max(1);
-        let width = u128::from(self.last.0.saturating_sub(self.first.0));
-        let offset = width * u128::from(place.min(self.count.saturating_sub(1))) / steps;
-        Moment(self.first.0.saturating_add(u64::try_from(offset).unwrap_or(u64::MAX)))
-    }
-
     /// How many of the attempts were launched before `at`.
     pub(super) fn before(&self, at: Moment) -> u32 {
-        if at <= self.first {
-            return 0;
-        }
-        if at > self.last {
-            return self.count;
-        }
-        let width = u128::from(self.last.0 - self.first.0);
-        let steps = u128::from(self.count.saturating_sub(1));
-        // The smallest place whose launch is not before `at`, rounded up; the last is not before it, so there is one.
-        let into = u128::from(at.0 - self.first.0);
-        let place = (into * steps).div_ceil(width.max(1));
-        u32::try_from(place).unwrap_or(self.count).min(self.count)
+        let skipped = self.number.saturating_sub(self.row.number);
+        self.row.before(at).saturating_sub(skipped).min(self.count)
     }
 
     /// The attempts from place `from` up to but not including `to`; none if there are none.
@@ -93,9 +119,10 @@ impl Span {
         if from >= to {
             return None;
         }
-        let first = self.launch(from);
-        let last = self.launch(to - 1).max(first);
-        Some(Self { number: self.number.saturating_add(from), count: to - from, first, last, ..self.clone() })
+        let number = self.number.saturating_add(from);
+        let first = self.row.launch(number);
+        let last = self.row.launch(self.number.saturating_add(to - 1)).max(first);
+        Some(Self { number, count: to - from, first, last, ..self.clone() })
     }
 }
 
@@ -207,7 +234,8 @@ impl Ledger {
                 self.join(gap, pair, ends, rules, &mut out);
                 continue;
             }
-            if !front.arrived() && !(closed(pair.source, front.last) && closed(pair.destination, front.last)) {
+            let both_closed = closed(pair.source, front.last) && closed(pair.destination, front.last);
+            if !front.arrived() && !both_closed {
                 return;
             }
             let Some(front) = self.pending.remove(&key) else { return };
@@ -218,43 +246,37 @@ impl Ledger {
                 self.join(span, pair, ends, rules, &mut out);
             }
         }
-        self.settle_orphans(pair, ends, rules, tide, &mut out);
+        if tide == Tide::Out {
+            self.settle_orphans(rules, &mut out);
+        }
     }
 
-    /// Attempts whose source will never tell of them, but which arrived.
-    fn settle_orphans(&mut self, pair: Pair, ends: &Ends, rules: &Rules, tide: Tide, out: &mut impl FnMut(Span)) {
-        if tide == Tide::Open && ends.lost(pair.source).is_none() {
-            return;
-        }
+    /// Attempts whose source has not told of them, and by now never will, but which arrived. Left to the very end:
+    /// their launches are known only from the outermost arrivals of a row, which grows as long as more come.
+    fn settle_orphans(&mut self, rules: &Rules, out: &mut impl FnMut(Span)) {
         // Without a number to start from, those whose arrival lies in this stage belong to it.
         let next = self.next.unwrap_or(0);
         let belongs = |arrived: &&Arrived| arrived.to > next && arrived.last >= rules.sent;
         let orphans: Vec<Arrived> = self.arrived.iter().filter(belongs).copied().collect();
         for orphan in orphans {
-            let from = orphan.from.max(next);
-            let count = u32::try_from(orphan.to - from).unwrap_or(u32::MAX);
+            let number = u32::try_from(orphan.from).unwrap_or(u32::MAX);
+            let count = u32::try_from(orphan.to - orphan.from).unwrap_or(u32::MAX);
+            let all = Span::new(number, count, orphan.first, orphan.last, Duration::ZERO, Fate::Delivered);
+            let known = u32::try_from(next.saturating_sub(orphan.from)).unwrap_or(u32::MAX);
             self.next = Some(orphan.to);
             self.last = self.last.max(orphan.last);
-            out(Span {
-                number: u32::try_from(from).unwrap_or(u32::MAX),
-                count,
-                first: orphan.first,
-                last: orphan.last,
-                slowest: Duration::ZERO,
-                fate: Fate::Delivered,
-            });
+            all.slice(known, count).into_iter().for_each(&mut *out);
         }
     }
 
     fn gap(&self, from: u64, to: u64, after: Moment, before: Moment) -> Span {
-        Span {
-            number: u32::try_from(from).unwrap_or(u32::MAX),
-            count: u32::try_from(to - from).unwrap_or(u32::MAX),
-            first: after.min(before),
-            last: before,
-            slowest: Duration::ZERO,
-            fate: Fate::Unseen(Unseen::Gap),
-        }
+        let count = u32::try_from(to - from).unwrap_or(u32::MAX);
+        let number = u32::try_from(from).unwrap_or(u32::MAX);
+        // They lie between their neighbours, as evenly as those.
+        let after = after.min(before);
+        let step = Duration::from_nanos((before.0 - after.0) / (u64::from(count) + 1));
+        let (first, last) = (after.plus(step), before.minus(step));
+        Span::new(number, count, first, last, Duration::ZERO, Fate::Unseen(Unseen::Gap))
     }
 
     /// Cuts a span where its attempts' fates differ: at arrivals, at blindness, at the end of what was told. Also used
@@ -272,7 +294,7 @@ impl Ledger {
             }
         }
         // Only the outermost launches of a record are exact; the others are right to within one interval.
-        let slop = if span.count > 2 { rules.interval } else { Duration::ZERO };
+        let slop = if span.row.count > 2 { rules.interval } else { Duration::ZERO };
         let life = rules.deadline.saturating_add(slop);
         if silent {
             for id in [pair.source, pair.destination] {
@@ -345,8 +367,7 @@ mod tests {
     use crate::model::observation::Sighting;
 
     fn silent(number: u32, count: u32, first: u64, last: u64) -> Span {
-        let (first, last) = (at(first), at(last));
-        Span { number, count, first, last, slowest: 100 * MS, fate: Fate::Seen(Outcome::Silent) }
+        Span::new(number, count, at(first), at(last), 100 * MS, Fate::Seen(Outcome::Silent))
     }
 
     #[test]
@@ -365,11 +386,17 @@ mod tests {
         for (when, expected, why) in table {
             assert_eq!(span.before(at(when)), expected, "{why}");
         }
-        assert_eq!(span.slice(1, 3), Some(silent(8, 2, 1020, 1040)), "two from the middle");
+        let shape = |span: Option<Span>| span.map(|span| (span.number, span.count, span.first, span.last));
+        assert_eq!(shape(span.slice(1, 3)), Some((8, 2, at(1020), at(1040))), "two from the middle");
         assert_eq!(span.slice(0, 9), Some(span.clone()), "no more than there are");
         assert_eq!(span.slice(3, 3), None, "none");
         let once = silent(0, 3, 1000, 1000);
         assert_eq!((once.before(at(1000)), once.before(at(1001))), (0, 3), "all at one moment");
+        // Launches at 0, 1/3, 2/3 and 1 ns of 10: thirds cannot be told exactly, and must be rounded alike.
+        let thirds = Span::new(0, 4, Moment(0), Moment(10), MS, Fate::Delivered);
+        let twice = thirds.slice(0, 3).and_then(|span| span.slice(1, 3)).and_then(|span| span.slice(1, 2));
+        assert_eq!(twice, thirds.slice(2, 3), "a piece of a piece is the same piece");
+        assert_eq!(thirds.slice(1, 4).map(|span| span.before(Moment(6))), Some(1), "and knows its launches");
         let far = silent(u32::MAX, u32::MAX, 0, u64::MAX / 2_000_000);
         assert_eq!(far.slice(1, 2).map(|span| span.count), Some(1), "nothing overflows");
     }
@@ -408,7 +435,8 @@ mod tests {
                 Sighting::Complete { endpoint: s, until: at(1300), arrived: at(1300) },
             ]
         };
-        let table: [(News, Option<(u32, u32)>, [u32; 3], &str); 6] = [
+        type Row = (News, Option<(u32, u32)>, [u32; 3], &'static str);
+        let table: [Row; 6] = [
             (all, None, [10, 0, 0], "everything told, nothing arrived"),
             (all, Some((3, 2)), [8, 2, 0], "two arrived"),
             (early, None, [3, 0, 7], "the destination was lost: only those whose deadline it lived to see count"),

@@ -125,8 +125,13 @@ fn heard(sightings: &[Sighting]) -> Heard {
     heard
 }
 
+/// Enough for every day; a number in `PROPTEST_CASES` looks closer.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(96)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases()) })]
 
     #[test]
     fn the_order_in_which_agents_are_heard_changes_no_verdict(
@@ -149,7 +154,11 @@ proptest! {
                 shuffled.settle_everything();
             }
         }
-        prop_assert_eq!(in_time.verdicts(end), shuffled.verdicts(end));
+        let (in_time, shuffled) = (in_time.verdicts(end), shuffled.verdicts(end));
+        prop_assert_eq!(in_time.iter().count(), shuffled.iter().count());
+        for ((_, flow, one), (_, _, other)) in in_time.iter().zip(shuffled.iter()) {
+            prop_assert_eq!(one, other, "{:?}", flow);
+        }
     }
 
     #[test]

@@ -129,7 +129,8 @@ mod tests {
         let ok = (Ok, None);
         let leak = |blame| (Leak, Some(blame));
         let outage = |blame| (Outage, Some(blame));
-        let table: [(Option<Verdict>, Option<Verdict>, Contradiction, Cells, &str); 9] = [
+        type Case = (Option<Verdict>, Option<Verdict>, Contradiction, Cells, &'static str);
+        let table: [Case; 9] = [
             (
                 Some(A),
                 Some(A),

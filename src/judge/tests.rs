@@ -627,7 +627,7 @@ fn figures_for_a_hundred_pods() {
     script.rules.window = window(script.rules.deadline, script.rules.interval);
     script.rules.converge_within = 10_000 * MS;
     script.until = at(7000);
-    let denied = |flow: &Flow| (flow.source.0 + flow.destination.0) % 2 == 0;
+    let denied = |flow: &Flow| (flow.source.0 + flow.destination.0).is_multiple_of(2);
     let script = script.reality(
         move |flow, launch| {
             if denied(flow) && launch >= at(1100) { Fact::Dropped } else { Fact::Arrives }

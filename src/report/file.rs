@@ -2,7 +2,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
 
 /// Why a report could not be saved.
 #[derive(Debug, thiserror::Error)]
@@ -10,7 +13,7 @@ pub enum SaveError {
     /// The new file could not be made beside the old one.
     #[error("create `{path}`")]
     Create {
-        /// The file asked for, or the one beside it that was to take its place.
+        /// The file asked for.
         path: PathBuf,
         /// The system's error.
         source: io::Error,
@@ -88,39 +91,28 @@ fn replace(
     permissions: Option<fs::Permissions>,
     render: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), SaveError> {
-    let beside = beside(target);
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&beside)
-        .map_err(|source| SaveError::Create { path: beside.clone(), source })?;
-    let written = fill(file, permissions, render).map_err(|source| SaveError::Write {
+    let beside = beside(target).map_err(|source| SaveError::Create { path: asked.to_owned(), source })?;
+    // Dropped on the way to an error, it takes its file with it.
+    fill(beside.as_file(), permissions, render).map_err(|source| SaveError::Write {
         path: asked.to_owned(),
         kept: Kept::AsItWas,
         source,
-    });
-    let replaced = written.and_then(|()| {
-        fs::rename(&beside, target).map_err(|source| SaveError::Replace {
-            path: asked.to_owned(),
-            kept: Kept::AsItWas,
-            source,
-        })
-    });
-    if replaced.is_err() {
-        // The error that is told is the first one; a file that cannot be removed either is the smaller trouble.
-        let _ = fs::remove_file(&beside);
-    }
-    replaced
+    })?;
+    beside.persist(target).map(drop).map_err(|failed| SaveError::Replace {
+        path: asked.to_owned(),
+        kept: Kept::AsItWas,
+        source: failed.error,
+    })
 }
 
 fn fill(
-    file: File,
+    file: &File,
     permissions: Option<fs::Permissions>,
     render: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut writer = BufWriter::new(file);
     render(&mut writer)?;
-    let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+    writer.flush()?;
     if let Some(permissions) = permissions {
         file.set_permissions(permissions)?;
     }
@@ -128,11 +120,16 @@ fn fill(
     file.sync_all()
 }
 
-/// A name in the same directory, since only there can a file be replaced in one step; with the process's number, so
-/// that two runs do not meet.
-fn beside(target: &Path) -> PathBuf {
+/// A new file in the same directory, since only there can a file be replaced in one step. It may be read by whom the
+/// process's mask says, as any file a program makes.
+fn beside(target: &Path) -> io::Result<NamedTempFile> {
     let name = target.file_name().unwrap_or_default().to_string_lossy();
-    target.with_file_name(format!(".{name}.{}.part", std::process::id()))
+    let directory = target.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    tempfile::Builder::new()
+        .prefix(&format!(".{name}."))
+        .suffix(".part")
+        .permissions(fs::Permissions::from_mode(0o666))
+        .tempfile_in(directory)
 }
 
 #[cfg(test)]

@@ -31,6 +31,6 @@ impl Ground {
     }
 
     pub(super) fn lab(&self) -> Result<Entered, Refusal> {
-        self.lab.clone().ok_or(Refusal::NotPrepared)
+        self.lab.ok_or(Refusal::NotPrepared)
     }
 }

@@ -265,13 +265,12 @@ pub const ALL: &[Mutant] = mutants! {
         }
         (Some(_) | None, Direction::Ingress | Direction::Egress) => vec![c.clone()],
     }),
-    "a port's name matches whatever its protocol" => |w| {
-        let renamed = ports(w, |_, _, c| match &c.port {
-            Some(PortMatch::Name(_)) => [Protocol::Tcp, Protocol::Udp].map(|p| PortClause { protocol: Some(p), ..c.clone() }).into(),
-            Some(PortMatch::Number(_) | PortMatch::Range(..)) | None => vec![c.clone()],
-        });
-        renamed
-    },
+    "a port's name matches whatever its protocol" => |w| ports(w, |_, _, c| match &c.port {
+        Some(PortMatch::Name(_)) => {
+            [Protocol::Tcp, Protocol::Udp].map(|p| PortClause { protocol: Some(p), ..c.clone() }).into()
+        }
+        Some(PortMatch::Number(_) | PortMatch::Range(..)) | None => vec![c.clone()],
+    }),
     "a port's name matches nothing" => |w| ports(w, |_, _, c| match &c.port {
         Some(PortMatch::Name(_)) => vec![],
         Some(PortMatch::Number(_) | PortMatch::Range(..)) | None => vec![c.clone()],
