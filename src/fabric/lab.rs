@@ -6,6 +6,7 @@
 //! - how: `site` keeps a world's network namespaces on a thread of its own, over `netns`, `link` and `netlink`
 //! - what: `compile` reads policies, `nft` writes them into a node's packet filter
 //! - wrong: [`Fault`]s that the lab can be told to have
+//! - elsewhere: [`Elsewhere`], the same filter on nodes that are not the lab's
 //!
 //! Where it is not the real thing: it has no Services, no kube-proxy, no DNS; nodes are one hop apart and share one
 //! kernel; enforcement comes within milliseconds; and pods are filtered by address, which nobody here forges. What is
@@ -14,6 +15,7 @@
 mod agent;
 mod compile;
 mod dial;
+mod elsewhere;
 mod enter;
 mod fault;
 mod folder;
@@ -31,9 +33,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use compile::UnknownKind;
+pub use elsewhere::{Elsewhere, Host, Trouble};
 pub use enter::{EnterError, Entered, enter};
 pub use fault::{Fault, FaultSyntax, FaultyFlow, FaultyPort, OnAgent, OnNode};
 pub use netlink::NetlinkError;
+pub use nft::{Denial, Treatment, Wrong};
 pub use raised::{Done, Raised};
 
 use crate::fabric::Fabric;

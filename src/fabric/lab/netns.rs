@@ -32,6 +32,11 @@ impl Netns {
         Ok(Self { name: name.into(), file: Arc::new(file) })
     }
 
+    /// One that somebody else made.
+    pub(super) fn open(name: &str, file: File) -> Self {
+        Self { name: name.into(), file: Arc::new(file) }
+    }
+
     /// Moves the calling thread into it, for good or until its next move. Never to be called on a runtime's worker.
     pub(super) fn enter(&self) -> Result<(), LabError> {
         nix::sched::setns(self.file.as_fd(), CloneFlags::CLONE_NEWNET).map_err(|errno| LabError::Netns {

@@ -39,7 +39,7 @@ const POD_TABLE: &str = "leakproof-fault";
 
 /// How a guard turns packets away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Denial {
+pub enum Denial {
     /// Silently.
     #[default]
     Drop,
@@ -64,16 +64,20 @@ impl Denial {
 
 /// A flow treated wrongly on purpose.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Wrong {
-    pub(super) from: IpAddr,
-    pub(super) to: IpAddr,
-    pub(super) port: Port,
-    pub(super) how: Treatment,
+pub struct Wrong {
+    /// The source.
+    pub from: IpAddr,
+    /// The destination, of the same family.
+    pub to: IpAddr,
+    /// The destination's port.
+    pub port: Port,
+    /// How.
+    pub how: Treatment,
 }
 
 /// How a flow is treated whatever the policies say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Treatment {
+pub enum Treatment {
     /// It passes.
     Pass,
     /// It is dropped.
@@ -132,6 +136,14 @@ impl Firewall {
         };
         firewall.commit(frame())?;
         Ok(firewall)
+    }
+
+    /// The same where one that nobody looks after any more may have been left.
+    pub(super) fn install_anew(denial: Denial) -> Result<Self, NetlinkError> {
+        let mut channel = Channel::open(NETLINK_NETFILTER)?;
+        // Made first, so that there is one to remove.
+        commit(&mut channel, vec![message::new_table(TABLE), message::delete_table(TABLE)])?;
+        Self::install(denial)
     }
 
     /// Loads guards beside the ones in force; many take several transactions, since nothing looks at them yet.
@@ -212,6 +224,14 @@ impl Firewall {
         self.prepared = None;
         self.outdated.clear();
         Ok(())
+    }
+
+    /// Removes the filter for good.
+    pub(super) fn remove(&mut self) -> Result<(), NetlinkError> {
+        match self.condition {
+            Condition::Sound | Condition::Lost => self.demolish(),
+            Condition::Demolished => Ok(()),
+        }
     }
 
     /// Builds it again as it should be by now, as the second does.

@@ -65,7 +65,8 @@ fn every_element_that_opens_closes_where_it_should() {
 fn the_page_needs_no_network_and_no_script() {
     for (what, document) in every_kind() {
         let page = rendered(&document);
-        for forbidden in ["<script", "<link", "<img", "<iframe", "url(", "@import", "javascript:", " src=", " onload="] {
+        for forbidden in ["<script", "<link", "<img", "<iframe", "url(", "@import", "javascript:", " src=", " onload="]
+        {
             assert!(!page.contains(forbidden), "{what}: {forbidden} in the page");
         }
         assert!(page.contains("default-src 'none'"), "{what}: and a policy forbids them besides");

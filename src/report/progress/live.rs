@@ -115,9 +115,7 @@ impl Trouble {
         let before = plural(self.windows, "window", "windows");
         let (word, state) = match (self.since, self.windows) {
             (Some(since), 0) => (self.call.word(), format!("for {}", human(now.saturating_sub(since)))),
-            (Some(since), _) => {
-                (self.call.word(), format!("for {}, after {before}", human(now.saturating_sub(since))))
-            }
+            (Some(since), _) => (self.call.word(), format!("for {}, after {before}", human(now.saturating_sub(since)))),
             (None, _) => ("right", format!("again; was {}, {before}, at most {}", self.call, human(self.together))),
         };
         let state = format!("  {word:<7} {state:<34} ");
