@@ -6,6 +6,7 @@ pub mod image;
 pub mod output;
 pub mod render;
 pub mod run;
+pub mod watch;
 
 use std::io;
 use std::path::Path;
@@ -46,6 +47,8 @@ pub struct Cli {
 pub enum Command {
     /// Make a scenario real, probe every flow, and judge
     Run(run::RunArguments),
+    /// Make a scenario real and watch every flow while the network changes, until a command has ended
+    Watch(watch::WatchArguments),
     /// Show what a scenario's policies mean, without touching a network
     Predict(ask::PredictArguments),
     /// Tell why one flow is allowed or denied, policy by policy and rule by rule
@@ -65,6 +68,7 @@ impl Cli {
     pub fn need(&self) -> Need {
         match &self.command {
             Command::Run(arguments) => arguments.need(),
+            Command::Watch(arguments) => arguments.run.need(),
             Command::Predict(_)
             | Command::Explain(_)
             | Command::Report(_)
@@ -83,6 +87,7 @@ pub async fn execute(cli: &Cli, ground: &Ground) -> io::Result<u8> {
     let look = &cli.look;
     match &cli.command {
         Command::Run(arguments) => run::run(arguments, ground, look).await,
+        Command::Watch(arguments) => watch::watch(arguments, ground, look).await,
         Command::Predict(arguments) => ask::predict(arguments, look),
         Command::Explain(arguments) => ask::explain(arguments, look),
         Command::Report(arguments) => render::report(arguments, look),

@@ -46,6 +46,7 @@ impl Exit {
             unjudged,
             unsupported: _,
             unstated: _,
+            known: _,
         } = *counts;
         if leaks > 0 || wrong_servers > 0 {
             Self::Leak
@@ -136,10 +137,11 @@ mod tests {
             change(&mut counts);
             counts
         };
-        let table: [(Counts, Exit, &str); 9] = [
+        let table: [(Counts, Exit, &str); 10] = [
             (one(|_| ()), Exit::Ok, "everything as meant"),
             (one(|c| c.unsupported = 1), Exit::Ok, "what cannot be carried is no trouble"),
             (one(|c| c.unstated = 1), Exit::Ok, "nor is a flow that meaning judges alone"),
+            (one(|c| c.known = 1), Exit::Ok, "nor what is known to be wrong"),
             (one(|c| c.unjudged = 1), Exit::Inconclusive, "nothing says how it should be"),
             (one(|c| c.inconclusive = 1), Exit::Inconclusive, "could not be seen"),
             (one(|c| (c.inconclusive, c.contradictions) = (1, 1)), Exit::Contradiction, "5 before 6"),

@@ -54,6 +54,7 @@ mod table;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod tolerance;
 mod track;
 mod verdicts;
 mod witness;
@@ -62,11 +63,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::endpoint::EndpointId;
+use crate::model::event::Turn;
 use crate::model::finding::Call;
 use crate::model::flow::{CellSet, FlowId, NamedFlow};
 use crate::model::matrix::Matrix;
 use crate::model::moment::Moment;
-use crate::model::observation::Sighting;
+use crate::model::observation::{Outcome, Refusal, Sighting};
 use crate::model::verdict::{Intent, Meaning, Verdict};
 
 pub use baseline::{Baseline, BaselineStanding};
@@ -74,6 +76,7 @@ pub use findings::{counts, findings};
 pub use judgement::{Ending, Judgement, Passing};
 pub use rules::{Proven, Rules, Who, window};
 pub use table::{Row, Sight, blame_offline, call, contradiction};
+pub use tolerance::{Allowance, Tolerance};
 
 use cell::{Cell, Counted, Queued};
 use ends::Ends;
@@ -103,8 +106,12 @@ pub struct Judge {
     /// Where the last vain look at every cell ended: the next is worth its while only somewhat later.
     looked: Option<Moment>,
     converged: Option<Converged>,
-    /// Windows that opened after convergence and were not told of yet.
-    news: Vec<(FlowId, Call)>,
+    /// Long attempts that were told of.
+    persistent: u64,
+    /// What is put up with.
+    tolerance: Tolerance,
+    /// Windows that opened or closed after convergence and were not told of yet.
+    news: Vec<(FlowId, Call, Turn)>,
 }
 
 /// What is known of agents, to be handed on from the baseline to the first stage, and from stage to stage.
@@ -186,6 +193,8 @@ impl Judge {
             latest_off: Moment(0),
             looked: None,
             converged: None,
+            persistent: 0,
+            tolerance: Tolerance::default(),
             news: Vec::new(),
         }
     }
@@ -199,6 +208,12 @@ impl Judge {
             self.enqueue(place);
         }
         self
+    }
+
+    /// The same judge, putting up with something.
+    #[must_use]
+    pub fn tolerating(self, tolerance: Tolerance) -> Self {
+        Self { tolerance, ..self }
     }
 
     /// What is known of the agents by now.
@@ -216,6 +231,20 @@ impl Judge {
     pub fn slow_down(&mut self, interval: Duration) {
         self.rules.interval = interval;
         self.rules.window = window(self.rules.deadline, interval);
+    }
+
+    /// From now on the world is watched, a cell's turn coming once in this with one attempt: the final verdict then needs
+    /// as many turns as silences make a denial. What could not be seen before is forgiven.
+    pub fn watch_at(&mut self, interval: Duration) {
+        self.rules.interval = interval;
+        let turns = interval.saturating_mul(self.rules.quorum().saturating_add(1));
+        self.rules.window = window(self.rules.deadline, turns);
+        self.cells.iter_mut().for_each(Cell::forgive_darkness);
+    }
+
+    /// How many long attempts were told of.
+    pub fn persistent(&self) -> u64 {
+        self.persistent
     }
 
     /// Attempts of this stage whose outcome was seen, and those that could not see.
@@ -239,6 +268,24 @@ impl Judge {
                 let span = Span::new(number, count, *first, *last, *slowest, fate);
                 cell.ledger.tried(span, &self.rules);
                 self.enqueue(place);
+            }
+            Sighting::Persisted { flow, launched, ended, outcome } => {
+                let Some(place) = self.set.place(*flow) else { return };
+                self.persistent += 1;
+                let cell = &mut self.cells[place];
+                let leaks = cell.right == Some(Verdict::Denied) && *outcome == Outcome::Refused { how: Refusal::Reset };
+                if *ended < self.rules.sent || !(cell.alarmed_by(outcome) || leaks) {
+                    return;
+                }
+                let someone_else = matches!(outcome, Outcome::SomeoneElse { .. });
+                let call = if someone_else { Call::WrongServer } else { Call::Leak };
+                cell.persist(*launched, *ended, call);
+                if cell.counted != Counted::Lost {
+                    self.latest_off = self.latest_off.max(*ended);
+                }
+                if self.converged.is_some() {
+                    self.news.push((*flow, call, Turn::Opened));
+                }
             }
             Sighting::Delivered { flow, first_number, count, first, last } => {
                 let Some(place) = self.set.place(*flow) else { return };
@@ -323,22 +370,30 @@ impl Judge {
         self.queue = queue;
     }
 
-    /// Windows that opened after convergence since this was asked last.
-    pub fn news(&mut self) -> Vec<(NamedFlow, Call)> {
+    /// Windows that opened or closed after convergence since this was asked last.
+    pub fn news(&mut self) -> Vec<(NamedFlow, Call, Turn)> {
         let news = std::mem::take(&mut self.news);
         let flow = |id| self.set.table().get(id).map(|flow| self.who.named(flow));
-        news.into_iter().filter_map(|(id, call)| flow(id).map(|flow| (flow, call))).collect()
+        news.into_iter().filter_map(|(id, call, turn)| flow(id).map(|flow| (flow, call, turn))).collect()
     }
 
     fn look_through(&mut self, place: usize) {
         let cell = &mut self.cells[place];
-        let opened = cell.track.opened;
+        let (opened, shut) = (cell.track.opened, cell.track.shut());
         cell.settle(&self.ends, &self.rules, Tide::Open);
         if self.converged.is_some()
-            && cell.track.opened != opened
-            && let (Some(spell), Some(id)) = (cell.track.spells().next_back(), self.set.id(place))
+            && (cell.track.opened, cell.track.shut()) != (opened, shut)
+            && let Some(id) = self.set.id(place)
         {
-            self.news.push((id, spell.call));
+            for (spell, number) in cell.track.spells().zip(0..).skip(shut as usize) {
+                if number >= opened {
+                    self.news.push((id, spell.call, Turn::Opened));
+                }
+                if let Some(after) = spell.right_after {
+                    let lasted = after.since(spell.right_before.unwrap_or(spell.first_wrong));
+                    self.news.push((id, spell.call, Turn::Closed { lasted }));
+                }
+            }
         }
         self.count(place);
     }

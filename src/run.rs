@@ -2,26 +2,32 @@
 //!
 //! ```text
 //! realise ─► muster agents ─► baseline ─► for each stage: predict, enact, converge, judge ─► show ─► tear down
+//!                                                                    └─► the last one: watch ─┘
 //! ```
 //!
 //! Verdicts are shown before tear-down, so that a tear-down that hangs or fails costs nobody a verdict.
 
 mod ask;
 mod assemble;
+mod command;
 mod draft;
 mod error;
 mod ground;
 mod lab;
 mod pipeline;
 mod stop;
+mod tolerance;
+mod vigil;
 
 use std::time::Duration;
 
+pub use crate::watch::Quiet;
 pub use ask::{explain, predict};
 pub use error::{Refusal, chain};
 pub use ground::{Ground, Need};
 pub use lab::{fault_help, in_lab};
 pub use stop::Stop;
+pub use vigil::{INTERVAL, Key, Until, Vigil};
 
 use crate::model::document::Strictness;
 use crate::scenario::Scenario;
@@ -45,6 +51,8 @@ pub struct Order<'a> {
     pub timeout: Option<Duration>,
     /// What to keep after the verdicts.
     pub keep: Keep,
+    /// How to watch after the last stage has converged; none: the run ends there.
+    pub vigil: Option<Vigil<'a>>,
     /// Deliberate faults of the lab, as written.
     pub faults: &'a [String],
 }

@@ -17,12 +17,16 @@ mod tree;
 pub mod world;
 mod yaml;
 
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::civil::Date;
+
 use crate::model::document::Strictness;
 use crate::model::endpoint::{EndpointId, EndpointKind, Family};
+use crate::model::finding::Call;
 use crate::model::flow::{CellSet, Flow, FlowTable, NamedFlow};
 use crate::model::labels::Labels;
 use crate::model::matrix::Matrix;
@@ -51,6 +55,7 @@ pub struct Scenario {
     pub(in crate::scenario) baseline: Arc<CellSet>,
     pub(in crate::scenario) stages: Vec<Stage>,
     pub(in crate::scenario) timing: Timing,
+    pub(in crate::scenario) known: Vec<Known>,
     pub(in crate::scenario) deny: DenyForm,
     pub(in crate::scenario) warnings: Vec<String>,
     pub(in crate::scenario) remarks: Vec<Diagnostic>,
@@ -141,8 +146,35 @@ pub struct Stage {
     pub cells: Arc<CellSet>,
     /// What the author wrote about each.
     pub intent: Matrix<Intent>,
+    /// How much may go wrong with single flows while they are watched; those that are not here have no budget of their
+    /// own.
+    pub budgets: HashMap<Flow, Budget>,
     /// Time limits of this stage: the step's own where it gives them, else the scenario's.
     pub timing: Timing,
+}
+
+/// How much may go wrong with a flow while it is watched, where its expectation says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Budget {
+    /// `max_outage:`.
+    pub max_outage: Option<Duration>,
+    /// `max_leak:`.
+    pub max_leak: Option<Duration>,
+}
+
+/// An entry of `known:`: what is known to go wrong and is put up with until a day.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Known {
+    /// The entry's flows in words, as written.
+    pub words: String,
+    /// The flows it covers, of all stages.
+    pub flows: HashSet<Flow>,
+    /// A leak or an outage.
+    pub call: Call,
+    /// Why it is put up with.
+    pub reason: String,
+    /// The last day on which it is.
+    pub until: Date,
 }
 
 /// One change of the world.
@@ -219,6 +251,10 @@ impl Scenario {
     /// Limits for the whole scenario.
     pub fn timing(&self) -> Timing {
         self.timing
+    }
+    /// `known:`.
+    pub fn known(&self) -> &[Known] {
+        &self.known
     }
     /// `deny:`.
     pub fn deny(&self) -> DenyForm {

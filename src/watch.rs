@@ -27,6 +27,9 @@ pub const CHECK: Duration = Duration::from_millis(10);
 /// Progress is told no more often than this.
 const TELL: Duration = Duration::from_millis(50);
 
+/// How the watch goes on is told so often.
+const TICK: Duration = Duration::from_secs(1);
+
 /// So many sightings are taken at once before the clock is looked at again.
 const BATCH: usize = 4096;
 
@@ -109,6 +112,15 @@ where
     keep_watch(judge, Judge::see, check, post, stop).await
 }
 
+/// Feeds the judge until `enough` completes.
+pub async fn attend<S, C>(judge: &mut Judge, post: Post<'_, S, C>, enough: impl Future<Output = ()>) -> Ended
+where
+    S: Sightings,
+    C: Fn() -> Moment,
+{
+    keep_watch(judge, Judge::see, |judge, now, listener| (tell_news(judge, now, listener), None), post, enough).await
+}
+
 /// Goes on watching after convergence: until `until` completes (a duration, a key, a command) and the network has been
 /// quiet for a while after it; or until `stop` completes.
 pub async fn observe<S, C>(
@@ -124,6 +136,7 @@ where
 {
     let Post { sightings, clock, listener } = post;
     let mut stop = pin!(stop);
+    let mut ticker = Ticker::start(judge, clock());
     let before = Post { sightings: &mut *sightings, clock: &clock, listener };
     let mut stopped = false;
     let ended = {
@@ -134,14 +147,18 @@ where
                 () = until => {}
             }
         };
-        keep_watch(judge, Judge::see, |judge, now, listener| (tell_news(judge, now, listener), None), before, first)
-            .await
+        let check = |judge: &mut Judge, now: Moment, listener: &dyn Listener| {
+            ticker.tick(judge, now, listener);
+            (tell_news(judge, now, listener), None)
+        };
+        keep_watch(judge, Judge::see, check, before, first).await
     };
     if stopped || ended != Ended::Stopped {
         return ended;
     }
     let over = clock();
     let check = |judge: &mut Judge, now: Moment, listener: &dyn Listener| {
+        ticker.tick(judge, now, listener);
         let right = tell_news(judge, now, listener);
         let standing = judge.standing(now);
         let since = standing.last_off.map_or(over, |off| off.max(over));
@@ -159,10 +176,42 @@ where
 
 fn tell_news(judge: &mut Judge, now: Moment, listener: &dyn Listener) -> usize {
     let standing = judge.standing(now);
-    for (flow, call) in judge.news() {
-        listener.hear(Event::Seen { flow, call });
+    for (flow, call, turn) in judge.news() {
+        listener.hear(Event::Window { flow, call, turn });
     }
     standing.right
+}
+
+/// Tells once a second how the watch goes on.
+struct Ticker {
+    began: Moment,
+    next: Moment,
+    seen: u64,
+    unseen: u64,
+    last: u64,
+}
+
+impl Ticker {
+    fn start(judge: &Judge, now: Moment) -> Self {
+        let (seen, unseen) = judge.sight();
+        Self { began: now, next: now.plus(TICK), seen, unseen, last: seen }
+    }
+
+    fn tick(&mut self, judge: &Judge, now: Moment, listener: &dyn Listener) {
+        if now < self.next {
+            return;
+        }
+        let (seen, unseen) = judge.sight();
+        let lasted = now.since(self.next).saturating_add(TICK).as_secs_f64();
+        listener.hear(Event::Watching {
+            elapsed: now.since(self.began),
+            seen: seen.saturating_sub(self.seen),
+            unseen: unseen.saturating_sub(self.unseen),
+            per_second: (seen.saturating_sub(self.last) as f64 / lasted).round() as u64,
+        });
+        self.last = seen;
+        self.next = now.plus(TICK);
+    }
 }
 
 /// The loop. `check` says how many cells are as they should be, and why to end, if it is to.

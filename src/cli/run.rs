@@ -11,7 +11,7 @@ use crate::exit::{self, Exit};
 use crate::model::document::{Document, Strictness};
 use crate::report;
 use crate::report::file::{SaveError, save};
-use crate::run::{self, Ground, Keep, Need, Order, Stop};
+use crate::run::{self, Ground, Keep, Need, Order, Stop, Until, Vigil};
 
 /// Arguments of `run`.
 #[derive(Debug, Clone, Args)]
@@ -125,7 +125,7 @@ pub async fn run(arguments: &RunArguments, ground: &Ground, look: &Look) -> io::
     let stop = Stop::on_signals();
     let mut gravest = 0;
     for file in &arguments.scenarios {
-        let code = one(arguments, file, ground, look, &stop).await?;
+        let code = one(arguments, file, None, ground, look, &stop).await?;
         gravest = exit::gravest(gravest, code);
         if stop.pulled() {
             break;
@@ -134,7 +134,15 @@ pub async fn run(arguments: &RunArguments, ground: &Ground, look: &Look) -> io::
     Ok(gravest)
 }
 
-async fn one(arguments: &RunArguments, file: &Path, ground: &Ground, look: &Look, stop: &Stop) -> io::Result<u8> {
+/// Runs one scenario, and watches it where a vigil is given.
+pub(super) async fn one(
+    arguments: &RunArguments,
+    file: &Path,
+    vigil: Option<Vigil<'_>>,
+    ground: &Ground,
+    look: &Look,
+    stop: &Stop,
+) -> io::Result<u8> {
     let strictness = if arguments.strict { Strictness::Strict } else { Strictness::Normal };
     let scenario = match super::load(file, strictness, look) {
         Ok(scenario) => scenario,
@@ -144,11 +152,13 @@ async fn one(arguments: &RunArguments, file: &Path, ground: &Ground, look: &Look
         scenario: &scenario,
         deadline: arguments.probing.deadline,
         attempts: arguments.probing.attempts,
-        interval: arguments.probing.interval,
+        // A watch has a pace of its own; convergence is looked for at the usual one.
+        interval: arguments.probing.interval.filter(|_| vigil.is_none()),
         converge_within: arguments.probing.converge_within,
         strictness,
         timeout: arguments.timeout,
         keep: if arguments.lab.keep { Keep::World } else { Keep::Nothing },
+        vigil: vigil.clone(),
         faults: &arguments.lab.faults,
     };
     let progress = look.progress();
@@ -175,12 +185,14 @@ async fn one(arguments: &RunArguments, file: &Path, ground: &Ground, look: &Look
         code = exit::gravest(code, Exit::LeftBehind.code());
     }
     written?;
-    Ok(stop.code().unwrap_or(code))
+    // A watch without another end is ended by a signal as it is meant to be: then what was seen decides.
+    let ended_by_signal = vigil.is_some_and(|vigil| matches!(vigil.until, Until::Told(_))) && document.watch.is_some();
+    Ok(if ended_by_signal { code } else { stop.code().unwrap_or(code) })
 }
 
 impl ReportFiles {
     /// Whether the files can take the reports of all scenarios.
-    fn check(&self, scenarios: &[PathBuf]) -> Result<(), String> {
+    pub(super) fn check(&self, scenarios: &[PathBuf]) -> Result<(), String> {
         let files = [("json", &self.json), ("junit", &self.junit), ("markdown", &self.markdown), ("html", &self.html)];
         for (option, file) in files {
             if let Some(file) = file
@@ -225,8 +237,13 @@ impl ReportFiles {
 }
 
 /// A duration with its unit: `300ms`, `10s`, `1m30s`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let parsed: jiff::SignedDuration = text.parse().map_err(|_| "write it with its unit, such as `300ms` or `10s`")?;
     let duration = Duration::try_from(parsed).map_err(|_| "a duration cannot be negative")?;
     if duration.is_zero() { Err("a duration of zero leaves no time to see anything".into()) } else { Ok(duration) }
+}
+
+/// A budget: a duration, or none at all.
+pub(super) fn budget(text: &str) -> Result<Duration, String> {
+    if matches!(text, "0" | "0s" | "0ms") { Ok(Duration::ZERO) } else { duration(text) }
 }

@@ -10,6 +10,7 @@ use crate::model::matrix::Matrix;
 use crate::model::moment::Moment;
 use crate::model::observation::{Observation, Outcome, Sighting};
 use crate::model::verdict::Verdict;
+use crate::model::watch::Standing;
 
 use super::Agents;
 use super::ends::Ends;
@@ -88,6 +89,7 @@ impl Baseline {
                     cell.arrived = cell.arrived.saturating_add(*count);
                 }
             }
+            Sighting::Persisted { .. } => {}
             Sighting::SelfDialled { .. }
             | Sighting::Blind { .. }
             | Sighting::Complete { .. }
@@ -157,6 +159,7 @@ impl Baseline {
                 observation: cell.observation(),
                 verdict: cell.proof.map(|_| Verdict::Allowed),
                 row: Row { call, contradiction: Contradiction::None, blame: None },
+                standing: Standing::Counted,
                 witness: None,
                 time_to_enforce: cell.proof.map(|(launched, _)| launched.since(self.rules.sent)),
                 slowest: cell.proof.map(|(_, took)| took),

@@ -3,13 +3,18 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::model::finding::Call;
+use crate::model::moment::Moment;
 use crate::model::observation::Outcome;
 use crate::model::verdict::Verdict;
 
 use super::ends::Ends;
 use super::ledger::{Fate, Ledger, Pair, Span, Tide, Unseen};
 use super::rules::Rules;
-use super::track::{Bearing, Track, bearing};
+use super::track::{Bearing, Spell, Track, bearing};
+
+/// So many long attempts that got through are remembered one by one: more would tell nothing new.
+const PERSISTED_KEPT: usize = 4096;
 
 /// A cell.
 #[derive(Debug, Clone)]
@@ -24,6 +29,8 @@ pub(super) struct Cell {
     base: Track,
     /// The sums with `settled`.
     pub(super) track: Track,
+    /// Long attempts that ended as they should not: when they were launched, and when they got through, as what.
+    persisted: Vec<(Moment, Moment, Call)>,
     /// How long enforcement took, fixed at convergence.
     pub(super) enforced: Option<Duration>,
     /// Whether it stands among those whose records are to be looked through.
@@ -63,6 +70,7 @@ impl Cell {
             settled: VecDeque::new(),
             base: Track::default(),
             track: Track::default(),
+            persisted: Vec::new(),
             enforced: None,
             queued: Queued::No,
             counted: if right.is_some() { Counted::Waiting } else { Counted::Unjudged },
@@ -107,6 +115,43 @@ impl Cell {
         self.track = track;
     }
 
+    /// Takes a long attempt that is wrong by itself, as [`Cell::alarmed_by`] says.
+    pub(super) fn persist(&mut self, launched: Moment, ended: Moment, call: Call) {
+        if self.persisted.len() < PERSISTED_KEPT {
+            self.persisted.push((launched, ended, call));
+        }
+    }
+
+    /// Every window, in order. A long attempt that got through in one that short attempts saw too is one of those that
+    /// saw it; any other is a window of its own, whose end nobody knows.
+    pub(super) fn spells(&self) -> Vec<Spell> {
+        let mut spells: Vec<Spell> = self.track.spells().cloned().collect();
+        for (launched, ended, call) in &self.persisted {
+            let holds = |spell: &&mut Spell| {
+                spell.call == *call
+                    && spell.right_before.unwrap_or(spell.first_wrong) <= *ended
+                    && spell.right_after.is_none_or(|after| *ended <= after)
+            };
+            if let Some(spell) = spells.iter_mut().find(holds) {
+                spell.first_wrong = spell.first_wrong.min(*ended);
+                spell.last_wrong = spell.last_wrong.max(*ended);
+                spell.attempts = spell.attempts.saturating_add(1);
+                continue;
+            }
+            spells.push(Spell {
+                call: *call,
+                right_before: Some(*launched),
+                first_wrong: *ended,
+                last_wrong: *ended,
+                right_after: None,
+                attempts: 1,
+                refused: 0,
+            });
+        }
+        spells.sort_by_key(|spell| spell.first_wrong);
+        spells
+    }
+
     /// How long it took from `sent` until the cell was right for good; zero where it never was anything else.
     pub(super) fn enforcement(&self, rules: &Rules) -> Option<Duration> {
         let since = self.track.right_since.filter(|_| self.track.stands(rules.quorum()))?;
@@ -116,6 +161,11 @@ impl Cell {
     /// Convergence: what it took is fixed, and from now on darkness is held against the cell.
     pub(super) fn fix_enforcement(&mut self, rules: &Rules) {
         self.enforced = self.enforcement(rules);
+        self.forgive_darkness();
+    }
+
+    /// From now on darkness is held against the cell anew.
+    pub(super) fn forgive_darkness(&mut self) {
         self.base.forgive_darkness();
         self.track.forgive_darkness();
     }

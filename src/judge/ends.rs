@@ -88,7 +88,7 @@ impl Ends {
                 self.lose(*endpoint, *since, why.clone());
                 None
             }
-            Sighting::Tried { .. } | Sighting::Delivered { .. } => None,
+            Sighting::Tried { .. } | Sighting::Persisted { .. } | Sighting::Delivered { .. } => None,
         }
     }
 

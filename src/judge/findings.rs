@@ -5,6 +5,7 @@ use crate::model::finding::{Blame, Call, Contradiction, Finding};
 use crate::model::flow::{Flow, FlowId};
 use crate::model::matrix::Matrix;
 use crate::model::verdict::{Intent, Meaning};
+use crate::model::watch::Standing;
 
 use super::judgement::{Judgement, Passing};
 use super::rules::Who;
@@ -47,6 +48,9 @@ pub fn findings(
 
 /// What a judgement is a finding as; none if it is none.
 fn finding_call(judgement: &Judgement) -> Option<Call> {
+    if judgement.standing == Standing::Known {
+        return None;
+    }
     match judgement.row.call {
         Call::Leak | Call::Outage | Call::WrongServer | Call::Contradiction => Some(judgement.row.call),
         Call::Ok | Call::Inconclusive | Call::Unjudged | Call::Unsupported => match judgement.row.contradiction {
@@ -120,6 +124,7 @@ pub fn counts(judgements: &Matrix<Judgement>, intent: &Matrix<Intent>) -> Counts
     for (id, _, judgement) in judgements.iter() {
         counts.cells += 1;
         let counted = match judgement.row.call {
+            _ if judgement.standing == Standing::Known => &mut counts.known,
             Call::Ok => &mut counts.ok,
             Call::Leak => &mut counts.leaks,
             Call::Outage => &mut counts.outages,

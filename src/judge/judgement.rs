@@ -7,6 +7,7 @@ use crate::model::finding::{Call, Window};
 use crate::model::flow::NamedFlow;
 use crate::model::observation::{Observation, Witness};
 use crate::model::verdict::{Intent, Meaning, Verdict};
+use crate::model::watch::Standing;
 
 use super::table::Row;
 
@@ -30,6 +31,8 @@ pub struct Judgement {
     pub verdict: Option<Verdict>,
     /// The cell's row in the table of readings.
     pub row: Row,
+    /// What that counts as: known to be so, or not.
+    pub standing: Standing,
     /// What proves a denial.
     pub witness: Option<Witness>,
     /// From sending the change until the first attempt of those that were right for good; zero where it was right
@@ -79,6 +82,7 @@ impl Judgement {
             reality: self.observation,
             verdict: self.verdict,
             call: self.row.call,
+            standing: self.standing,
             witness: self.witness,
             time_to_enforce_us: self.time_to_enforce.map(micros),
             slowest_us: self.slowest.map(micros),

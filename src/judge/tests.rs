@@ -312,7 +312,12 @@ fn after_convergence_nothing_is_forgiven() {
         let mut judge = script.judge(meant(&script));
         let now = script.play_out(&mut judge);
         assert!(judge.converged.is_some(), "{why}");
-        assert_eq!(judge.news(), vec![(script.who().named(script.set.table().get(cell).unwrap()), call)], "{why}");
+        let flow = script.who().named(script.set.table().get(cell).unwrap());
+        let [(opened, as_what, Turn::Opened), (closed, _, Turn::Closed { lasted })] = &judge.news()[..] else {
+            panic!("{why}: one window, that opened and closed")
+        };
+        assert_eq!((opened, closed, *as_what), (&flow, &flow, call), "{why}");
+        assert!(*lasted >= end.since(at(2000)), "{why}: {lasted:?}");
         let judgement = judged(&script, &judge, now, who, "s");
         assert_eq!(judgement.call(), call, "{why}: {judgement:?}");
         let [window] = &judgement.windows[..] else { panic!("{why}: {:?}", judgement.windows) };

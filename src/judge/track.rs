@@ -118,6 +118,12 @@ impl Track {
             return;
         }
         self.attempts = self.attempts.saturating_add(span.count);
+        if bearing == Bearing::Beside {
+            // Seen, but nothing proven: it neither closes a window nor widens it, and is as dark as not having seen.
+            self.end_run(span.last);
+            self.dark_now = Some(span.last);
+            return;
+        }
         if self.dark_now.take().is_some()
             && let Some(before) = self.last_seen
         {
@@ -130,11 +136,7 @@ impl Track {
         match bearing {
             Bearing::Right(weight) => self.right(span, weight),
             Bearing::Wrong(call) => self.wrong(span, call),
-            Bearing::Beside => {
-                self.end_run(span.last);
-                // Neither closes a window nor widens it.
-            }
-            Bearing::Unseen => {}
+            Bearing::Beside | Bearing::Unseen => {}
         }
     }
 
@@ -201,6 +203,11 @@ impl Track {
     /// Forgets darkness before convergence: it only made convergence come later.
     pub(super) fn forgive_darkness(&mut self) {
         self.dark = None;
+    }
+
+    /// How many windows have closed.
+    pub(super) fn shut(&self) -> u32 {
+        self.opened.saturating_sub(u32::from(self.open.is_some()))
     }
 
     /// Whether the present run of right attempts is long enough for a verdict.

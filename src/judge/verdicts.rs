@@ -2,7 +2,7 @@
 
 use crate::model::document::Strictness;
 use crate::model::endpoint::EndpointId;
-use crate::model::finding::{Call, Window};
+use crate::model::finding::{Call, Contradiction, Window};
 use crate::model::flow::{Flow, FlowId};
 use crate::model::matrix::Matrix;
 use crate::model::moment::Moment;
@@ -16,6 +16,7 @@ use super::ledger::{Pair, Tide, Unseen};
 use super::notes::{Notes, list, show, windows, words};
 use super::table::{Row, Sight, call};
 use super::tally::{Look, Tally};
+use super::tolerance::Spent;
 use super::track::Spell;
 use super::witness::Witnesses;
 use super::{Counted, Judge};
@@ -117,22 +118,27 @@ impl Sentence<'_> {
         }
         notes.observed(&observation, tally, verdict);
 
-        let (spells, doubtful) = cell.track.spells().partition(|spell| self.proven(flow, spell));
-        let past = Past { intent, meaning, cell, spells, doubtful };
+        let (spells, doubtful) = cell.spells().into_iter().partition(|spell| self.proven(flow, spell));
+        let past = Past { id, intent, meaning, cell, spells, doubtful };
         let mut judgement = Judgement {
             observation,
             verdict,
             row,
+            standing: Standing::Counted,
             witness,
             time_to_enforce: if judge.converged.is_some() { cell.enforced } else { cell.enforcement(rules) },
             slowest: tally.slowest,
             attempts: cell.track.attempts,
             unseen: cell.track.unseen,
-            windows: past.spells.iter().map(|spell| self.window(spell)).collect(),
+            windows: past.spells.iter().map(|spell| self.window(spell, self.standing(&past, spell))).collect(),
             passing: None,
             note: None,
         };
         self.hold_against(&mut judgement, &past, sight, &mut notes);
+        if judge.tolerance.knows(id, judgement.row.call) {
+            judgement.standing = Standing::Known;
+            notes.add(format!("known {}", judgement.row.call));
+        }
         judgement.note = notes.text();
         judgement
     }
@@ -205,31 +211,81 @@ impl Sentence<'_> {
     }
 
     fn after_convergence(&self, judgement: &mut Judgement, past: &Past<'_>, notes: &mut Notes) {
-        let Past { cell, spells, doubtful, .. } = past;
-        let Some(converged) = self.judge.converged else { return };
-        let after = |spell: &&&Spell| spell.last_wrong >= converged.from;
-        let worst = spells.iter().filter(after).map(|spell| past.row(spell)).max_by_key(|row| gravity(row.call));
-        if let Some(worst) = worst {
-            notes.add(format!("wrong in {} after convergence", windows(spells.iter().filter(after).count())));
-            judgement.outweigh(worst, Passing::AfterConvergence);
+        let Past { id, cell, spells, doubtful, .. } = past;
+        let tolerance = &self.judge.tolerance;
+        let after = |spell: &&Spell| self.is_after(spell);
+        let mut unsure = Vec::new();
+        for kind in [Call::Leak, Call::WrongServer, Call::Outage] {
+            let Some(spell) = spells.iter().filter(after).find(|spell| spell.call == kind) else { continue };
+            let spent = past.spent(kind, |spell| self.is_after(spell));
+            let row = past.row(spell);
+            let standing = self.standing(past, spell);
+            // Within a budget, what the windows add up to decides, and not that one of them lies near the end.
+            let excused = judgement.row.call == row.call && judgement.row.contradiction == Contradiction::None;
+            match standing {
+                Standing::Counted => {
+                    notes.add(format!("{kind} after convergence: {}", spent.words()));
+                    judgement.outweigh(row, Passing::AfterConvergence);
+                }
+                Standing::Undecided | Standing::WithinBudget => {
+                    if excused {
+                        judgement.row = Row { call: Call::Ok, blame: None, ..judgement.row };
+                    }
+                    let budget = show(tolerance.allows(*id, kind));
+                    if standing == Standing::WithinBudget {
+                        notes.add(format!("{kind}: {}, within the {budget} it may last", spent.words()));
+                    } else {
+                        unsure.push(format!(
+                            "{kind}: {}, which may be more than the {budget} it may last",
+                            spent.words()
+                        ));
+                    }
+                }
+                Standing::Known => notes.add(format!("{kind}, which is known: {}", spent.words())),
+            }
         }
-        if to_and_fro(spells) && worst.is_none() {
+        if to_and_fro(spells) && !spells.iter().any(|spell| self.is_after(spell)) {
             notes.add(format!("went to and fro before convergence: {}", windows(spells.len())));
         }
-        let mut unsure = |why: String| {
+        let refused = doubtful.iter().filter(after).count();
+        if refused > 0 {
+            unsure.push(format!("refused in {} while nothing shows that the listener was alive", windows(refused)));
+        }
+        // What may last so long needs no more than that to be seen; of anything else, no gap is forgiven.
+        let blink = self.judge.rules.lookback();
+        let blink = match cell.right {
+            Some(Verdict::Allowed) => blink.max(tolerance.allows(*id, Call::Outage)),
+            Some(Verdict::Denied) => blink.max(tolerance.allows(*id, Call::Leak)),
+            None => blink,
+        };
+        if let Some((lasted, _)) = cell.track.dark().filter(|(lasted, _)| *lasted > blink)
+            && !matches!(cell.counted, Counted::Unjudged | Counted::Unsupported)
+        {
+            unsure.push(format!("could not be seen for {}", show(lasted)));
+        }
+        for why in unsure {
             notes.add(why);
             if judgement.row.call == Call::Ok {
                 judgement.row.call = Call::Inconclusive;
             }
-        };
-        let refused = doubtful.iter().filter(after).count();
-        if refused > 0 {
-            unsure(format!("refused in {} while nothing shows that the listener was alive", windows(refused)));
         }
-        if let Some((lasted, _)) = cell.track.dark().filter(|(lasted, _)| *lasted > self.judge.rules.lookback())
-            && cell.counted != Counted::Unjudged
-        {
-            unsure(format!("could not be seen for {}", show(lasted)));
+    }
+
+    /// Whether a window counts against a world that had converged.
+    fn is_after(&self, spell: &Spell) -> bool {
+        self.judge.converged.is_some_and(|converged| spell.last_wrong >= converged.from)
+    }
+
+    /// What a window counts as.
+    fn standing(&self, past: &Past<'_>, spell: &Spell) -> Standing {
+        let tolerance = &self.judge.tolerance;
+        if tolerance.knows(past.id, spell.call) {
+            Standing::Known
+        } else if self.is_after(spell) {
+            let spent = past.spent(spell.call, |spell| self.is_after(spell));
+            spent.standing(spell.call, tolerance.allows(past.id, spell.call))
+        } else {
+            Standing::Counted
         }
     }
 
@@ -240,7 +296,7 @@ impl Sentence<'_> {
         spell.refused < spell.attempts || self.judge.ends.lived_through(listener, spell.first_wrong, spell.last_wrong)
     }
 
-    fn window(&self, spell: &Spell) -> Window {
+    fn window(&self, spell: &Spell, standing: Standing) -> Window {
         let micros = |at: Moment| self.judge.who.micros(at);
         Window {
             call: spell.call,
@@ -249,7 +305,7 @@ impl Sentence<'_> {
             last_wrong_us: micros(spell.last_wrong),
             right_after_us: spell.right_after.map(micros),
             attempts: spell.attempts,
-            standing: Standing::Counted,
+            standing,
         }
     }
 
@@ -283,19 +339,25 @@ impl Sentence<'_> {
 
 /// A cell and what it went through.
 struct Past<'a> {
+    id: FlowId,
     intent: Intent,
     meaning: Meaning,
     cell: &'a Cell,
     /// The windows in which it was wrong.
-    spells: Vec<&'a Spell>,
+    spells: Vec<Spell>,
     /// Those that may have been its own listener's doing.
-    doubtful: Vec<&'a Spell>,
+    doubtful: Vec<Spell>,
 }
 
 impl Past<'_> {
     /// What a window would be called had it lasted.
     fn row(&self, spell: &Spell) -> Row {
         call(self.intent, self.meaning, sight_of(spell.call))
+    }
+
+    /// The windows of one kind that `counts` keeps, added up.
+    fn spent(&self, kind: Call, counts: impl Fn(&Spell) -> bool) -> Spent {
+        Spent::of(self.spells.iter().filter(|spell| spell.call == kind && counts(spell)))
     }
 }
 
@@ -333,7 +395,7 @@ fn sight_of(wrong: Call) -> Sight {
 }
 
 /// Whether a cell was right for a while between two windows.
-fn to_and_fro(spells: &[&Spell]) -> bool {
+fn to_and_fro(spells: &[Spell]) -> bool {
     spells.split_last().is_some_and(|(_, earlier)| earlier.iter().any(|spell| spell.right_after.is_some()))
 }
 

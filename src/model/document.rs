@@ -16,7 +16,7 @@ use super::observation::{Blindness, Observation, Witness};
 use super::port::ServedPort;
 use super::prediction::Reason;
 use super::verdict::{DenyForm, Intent, Meaning, Verdict};
-use super::watch::WatchInfo;
+use super::watch::{KnownInfo, Standing, WatchInfo};
 
 /// The format this version writes; the number changes only where a reader of the old one would be misled.
 pub const FORMAT: &str = "leakproof/run/1";
@@ -49,6 +49,9 @@ pub struct Document {
     /// The watch after the last stage's convergence, where there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watch: Option<WatchInfo>,
+    /// What the scenario's `known:` list says will go wrong, and what came of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known: Vec<KnownInfo>,
     /// Every agent, in order of name.
     pub agents: Vec<AgentInfo>,
     /// What happened around it, in order of time.
@@ -245,6 +248,9 @@ pub struct Cell {
     pub verdict: Option<Verdict>,
     /// The cell's row in the table of readings.
     pub call: Call,
+    /// What its call counts as: one that is known is no finding, and is summed up apart.
+    #[serde(default, skip_serializing_if = "Standing::is_counted")]
+    pub standing: Standing,
     /// What proves a denial.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub witness: Option<Witness>,
@@ -333,6 +339,9 @@ pub struct Counts {
     pub unsupported: u64,
     /// Cells that no `expect:` entry covers.
     pub unstated: u64,
+    /// Cells that are wrong as the scenario's `known:` list says.
+    #[serde(default)]
+    pub known: u64,
 }
 
 impl Counts {
@@ -348,5 +357,6 @@ impl Counts {
         self.unjudged += other.unjudged;
         self.unsupported += other.unsupported;
         self.unstated += other.unstated;
+        self.known += other.known;
     }
 }

@@ -116,6 +116,18 @@ pub enum Sighting {
         /// What became of each.
         outcome: Outcome,
     },
+    /// A long attempt on a denied flow: one connection attempt that went on while the kernel repeated its first packet.
+    /// A repeat can get through where the first packet did not.
+    Persisted {
+        /// The cell.
+        flow: FlowId,
+        /// When it was launched.
+        launched: Moment,
+        /// When its outcome was known: it got through then, if it did.
+        ended: Moment,
+        /// What became of it.
+        outcome: Outcome,
+    },
     /// A destination got nonces of ours: proof that attempts arrived, whatever their source heard.
     Delivered {
         /// The cell.

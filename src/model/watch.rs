@@ -24,6 +24,11 @@ pub struct WatchInfo {
     pub seen: u64,
     /// Attempts that could not see.
     pub unseen: u64,
+    /// A cell was tried anew so often: the resolution of every time in the watch.
+    pub interval_us: u64,
+    /// Long attempts on denied flows, which outlast the kernel's repeats of a first packet.
+    #[serde(default)]
+    pub persistent: u64,
     /// The budgets for the whole watch.
     pub budgets: Budgets,
     /// Connections that were opened before and held open.
@@ -32,9 +37,6 @@ pub struct WatchInfo {
     /// Pods that were born while watching.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub newborns: Vec<Newborn>,
-    /// What is known to go wrong, and what came of it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub known: Vec<KnownInfo>,
 }
 
 /// The command under watch.

@@ -383,6 +383,7 @@ impl Talk {
                 }
                 Sighting::Blind { from, until, why, .. } => self.report().note_blind(*from, *until, *why),
                 Sighting::Delivered { .. }
+                | Sighting::Persisted { .. }
                 | Sighting::SelfDialled { .. }
                 | Sighting::Complete { .. }
                 | Sighting::Lost { .. } => {}

@@ -78,6 +78,7 @@ fn cell(flow: NamedFlow, verdict: Verdict, intent: Intent, ingress: u32, place: 
         reality: if denied { Observation::Silent { attempts: 31 } } else { Observation::Reached },
         verdict: Some(verdict),
         call: Call::Ok,
+        standing: Standing::Counted,
         witness: denied.then(|| Witness::Strong {
             answered: "ai-processing".into(),
             source: "intruder -> plain:8080/tcp was answered".into(),
@@ -104,6 +105,7 @@ fn count(cells: &[Cell], findings: &[Finding]) -> Counts {
         unjudged: of(Call::Unjudged),
         unsupported: of(Call::Unsupported),
         unstated: cells.iter().filter(|cell| cell.intent == Intent::Unstated).count() as u64,
+        known: cells.iter().filter(|cell| cell.standing == Standing::Known).count() as u64,
     }
 }
 
@@ -176,6 +178,7 @@ fn document(name: &str, endpoints: Vec<EndpointInfo>, stages: Vec<Stage>) -> Doc
         .into(),
         stages,
         watch: None,
+        known: Vec::new(),
         events: Vec::new(),
         warnings: Vec::new(),
         left_behind: Vec::new(),

@@ -92,6 +92,7 @@ pub(super) fn stage(judged: Judged<'_>, began: Moment) -> Stage {
                 reality: judgement.observation.clone(),
                 verdict: judgement.verdict,
                 call: judgement.row.call,
+                standing: judgement.standing,
                 witness: judgement.witness.clone(),
                 time_to_enforce_us: judgement.time_to_enforce.map(micros),
                 slowest_us: judgement.slowest.map(micros),
@@ -194,6 +195,11 @@ pub(super) fn exit_of(document: &Document) -> Exit {
     let mut gravest = if document.left_behind.is_empty() { Exit::Ok } else { Exit::LeftBehind };
     if document.aborted.is_some() {
         gravest = gravest.max(if document.stages.is_empty() { Exit::NoWorld } else { Exit::Inconclusive });
+    }
+    // A change that did not happen as meant was not watched, whatever else was seen.
+    let command = document.watch.as_ref().and_then(|watch| watch.command.as_ref());
+    if command.is_some_and(|command| command.status.as_deref() != Some("exit 0")) {
+        gravest = gravest.max(Exit::Inconclusive);
     }
     let judged = document.stages.iter().filter(|stage| stage.name != BASELINE);
     judged.map(|stage| Exit::of(&stage.counts)).fold(gravest, Exit::max)

@@ -45,6 +45,7 @@ impl<'a> Draft<'a> {
             phases: Vec::new(),
             stages: Vec::new(),
             watch: None,
+            known: Vec::new(),
             agents: Vec::new(),
             events: Vec::new(),
             warnings: scenario.warnings().to_vec(),
@@ -117,7 +118,8 @@ impl<'a> Draft<'a> {
         self.document.exit = exit_of(&self.document).code();
     }
 
-    fn micros(&self, at: Moment) -> u64 {
+    /// A moment in microseconds since the run's start.
+    pub(super) fn micros(&self, at: Moment) -> u64 {
         assemble::micros(at.since(self.began))
     }
 }

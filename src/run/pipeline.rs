@@ -10,7 +10,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::draft::Draft;
 use super::error::{Refusal, chain};
 use super::stop::Stop;
-use super::{Keep, Order, assemble};
+use super::{Keep, Order, assemble, tolerance};
 use crate::clock;
 use crate::fabric::{Fabric, Realised};
 use crate::judge::{Agents, Baseline, Judge, Proven, Rules, Who, window};
@@ -80,6 +80,9 @@ pub(super) async fn run<F: Fabric>(
         voyage.draft.document.aborted = Some(why);
     }
     let mut draft = voyage.draft;
+    let (known, warnings) = tolerance::known(order.scenario, &draft.document, tolerance::today());
+    draft.document.known = known;
+    draft.document.warnings.extend(warnings);
     draft.happened(world.happenings());
     draft.document.endpoints = assemble::endpoints(order.scenario, world.placements());
     draft.close();
@@ -102,17 +105,17 @@ fn margin(timeout: Duration) -> Duration {
     timeout.saturating_sub((timeout / 5).min(Duration::from_secs(30)))
 }
 
-struct Voyage<'a> {
-    order: &'a Order<'a>,
-    temper: Temper,
-    stop: &'a Stop,
-    draft: Draft<'a>,
+pub(super) struct Voyage<'a> {
+    pub(super) order: &'a Order<'a>,
+    pub(super) temper: Temper,
+    pub(super) stop: &'a Stop,
+    pub(super) draft: Draft<'a>,
 }
 
 /// What goes on from stage to stage.
-struct Under {
-    crew: Crew,
-    sightings: UnboundedReceiver<Sighting>,
+pub(super) struct Under {
+    pub(super) crew: Crew,
+    pub(super) sightings: UnboundedReceiver<Sighting>,
     who: Who,
     proven: Proven,
     agents: Agents,
@@ -235,27 +238,50 @@ impl Voyage<'_> {
         let rules = self.rules(enacted.sent, under.pace, stage.timing);
         let (cells, proven) = (Arc::clone(&stage.cells), under.proven.clone());
         let mut judge = Judge::new(cells, stage.intent.clone(), meaning, rules, under.who.clone(), proven)
-            .knowing(std::mem::take(&mut under.agents));
+            .knowing(std::mem::take(&mut under.agents))
+            .tolerating(tolerance::tolerance(scenario, stage, self.order.vigil.as_ref(), tolerance::today()));
         let ended = self.converge(&mut judge, &stage.cells, under).await?;
         let now = clock::now();
         let took = now.since(enacted.sent);
         let (after, proven) =
             judge.standing(now).converged.map_or((took, took), |c| (c.after, c.at.since(enacted.sent)));
         self.draft.end();
+        let watched = self.watch_if_last(stage, ended, world, under, &mut judge).await;
         let judged = assemble::Judged {
             name: &stage.name,
             changes: stage.changes.iter().map(|change| assemble::in_words(change, scenario)).collect(),
             sent: enacted.sent,
             acknowledged: enacted.acknowledged,
             convergence: convergence(ended, after, proven),
-            judgements: judge.verdicts(now),
+            judgements: judge.verdicts(clock::now()),
             intent: &stage.intent,
             predictions: &predictions,
             who: &under.who,
         };
         self.draft.add(judged);
         under.agents = judge.agents();
-        Ok(())
+        watched
+    }
+
+    /// Watches, if that was asked for and this is the stage to be watched. A world that is wrong already is not: what
+    /// was to be found out is how it fares while it is right.
+    async fn watch_if_last<R: Realised>(
+        &mut self,
+        stage: &Stage,
+        ended: Ended,
+        world: &mut R,
+        under: &mut Under,
+        judge: &mut Judge,
+    ) -> Result<(), String> {
+        let last = self.order.scenario.stages().last().is_some_and(|last| last.name == stage.name);
+        let Some(vigil) = self.order.vigil.as_ref().filter(|_| last) else { return Ok(()) };
+        match ended {
+            Ended::Reached => self.keep_vigil(vigil, stage, world, under, judge).await,
+            Ended::Stopped => Err(interrupted()),
+            Ended::TimedOut | Ended::Deserted => {
+                Err("not watched, and no command was run: the world was not as it should be to begin with".into())
+            }
+        }
     }
 
     /// Waits for convergence. Where agents get too little of a busy machine to keep the pace, they are told to go
@@ -297,7 +323,7 @@ impl Voyage<'_> {
         self.plan_at(cells, Pace { interval: pace.interval.max(under.pace.interval), ..pace }, under).await
     }
 
-    async fn plan_at(&mut self, cells: &Arc<CellSet>, pace: Pace, under: &mut Under) -> Result<(), String> {
+    pub(super) async fn plan_at(&mut self, cells: &Arc<CellSet>, pace: Pace, under: &mut Under) -> Result<(), String> {
         let wanted: Vec<(FlowId, Flow)> = cells.iter().map(|(id, flow)| (id, *flow)).collect();
         let deadline = self.deadline();
         // Silence is trusted when its socket was looked at once more after the deadline, and connections come about in
@@ -309,7 +335,7 @@ impl Voyage<'_> {
         Ok(())
     }
 
-    fn deadline(&self) -> Duration {
+    pub(super) fn deadline(&self) -> Duration {
         self.order.deadline.or(self.order.scenario.timing().deadline).unwrap_or(self.temper.deadline)
     }
 

@@ -5,6 +5,7 @@ mod addresses;
 mod cast;
 mod cells;
 mod expectations;
+mod known;
 mod library;
 mod stages;
 mod warnings;
@@ -61,7 +62,7 @@ pub(super) fn check(
     let mut stages = Vec::new();
     for ((place, played), resolved) in played.stages.into_iter().enumerate().zip(&resolved) {
         let cells = layout.cells(place);
-        let intent = expectations::lay(resolved, &cells, &layout, &cast, log)?;
+        let (intent, budgets) = expectations::lay(resolved, &cells, &layout, &cast, log)?;
         if strictness == Strictness::Strict {
             refuse_unstated(&played.name, played.span, &intent, &cast, log);
         }
@@ -72,8 +73,9 @@ pub(super) fn check(
             ..timing
         };
         let (name, changes, world) = (played.name, played.changes, played.world);
-        stages.push(Stage { name, changes, world, cells, intent, timing });
+        stages.push(Stage { name, changes, world, cells, intent, budgets, timing });
     }
+    let known = known::resolve(&raw.known, &stages, &cast, log);
     warnings::unused(raw, &stages, &played.placed, &cast, log);
     if log.errors() > 0 {
         return None;
@@ -91,6 +93,7 @@ pub(super) fn check(
         baseline,
         stages,
         timing,
+        known,
         deny: raw.deny.map(|at| at.value).unwrap_or_default(),
         warnings: Vec::new(),
         remarks: Vec::new(),

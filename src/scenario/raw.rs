@@ -5,18 +5,21 @@
 
 mod duration;
 mod endpoints;
+mod known;
 pub(in crate::scenario) mod port;
 pub(in crate::scenario) mod read;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use jiff::civil::Date;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::decode::At;
 use super::text::Span;
 use super::tree::Node;
 use crate::model::endpoint::Family;
+use crate::model::finding::Call;
 use crate::model::labels::Labels;
 use crate::model::port::{Port, ServedPort};
 use crate::model::verdict::{DenyForm, Verdict};
@@ -56,6 +59,9 @@ pub(in crate::scenario) struct Scenario {
     /// Changes, made one step after the other.
     #[schemars(with = "Option<Vec<Step>>")]
     pub steps: Vec<Step>,
+    /// What is known to go wrong: it is reported and does not fail a run.
+    #[schemars(with = "Option<Vec<Known>>")]
+    pub known: Vec<Known>,
     /// How long one attempt waits for its answer. Left out: 300ms in the lab, 1s on a cluster.
     #[schemars(with = "Option<schema::Duration>")]
     pub deadline: Option<At<std::time::Duration>>,
@@ -154,6 +160,38 @@ pub(in crate::scenario) struct Expect {
     /// What is right.
     #[schemars(with = "schema::Verdict")]
     pub verdict: At<Verdict>,
+    /// While watched, outages of one of these flows may last so long together. Left out: as `--max-outage` says.
+    #[schemars(with = "Option<schema::Duration>")]
+    pub max_outage: Option<At<std::time::Duration>>,
+    /// While watched, leaks of one of these flows may last so long together. Left out: as `--max-leak` says.
+    #[schemars(with = "Option<schema::Duration>")]
+    pub max_leak: Option<At<std::time::Duration>>,
+    #[schemars(skip)]
+    pub span: Span,
+}
+
+/// Something that is known to go wrong and is put up with until a day.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(in crate::scenario) struct Known {
+    /// Who opens connections.
+    #[schemars(with = "schema::Who")]
+    pub from: Vec<At<String>>,
+    /// To whom.
+    #[schemars(with = "schema::Who")]
+    pub to: Vec<At<String>>,
+    /// To which port. Left out: every port that is probed there.
+    #[schemars(with = "Option<schema::Port>")]
+    pub port: Option<At<Port>>,
+    /// What goes wrong.
+    #[schemars(with = "schema::Wrong")]
+    pub call: At<Call>,
+    /// Why it is put up with: an issue's address, or a sentence.
+    #[schemars(with = "String")]
+    pub reason: At<String>,
+    /// The last day on which it is.
+    #[schemars(with = "schema::Date")]
+    pub until: At<Date>,
     #[schemars(skip)]
     pub span: Span,
 }
@@ -243,6 +281,13 @@ mod schema {
     shape!(Version, { "const": 1 });
     shape!(Family, { "enum": ["ipv4", "ipv6"] });
     shape!(Verdict, { "enum": ["allowed", "denied"] });
+    shape!(Wrong, { "enum": ["outage", "leak"] });
+    shape!(Date, {
+        "description": "A day: 2027-03-31.",
+        "type": "string",
+        "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
+        "examples": ["2027-03-31"],
+    });
     shape!(DenyForm, {
         "description": "drop: silence only. reject: a rejection only. either: both will do.",
         "enum": ["drop", "reject", "either"],

@@ -88,6 +88,7 @@ mod tests {
             ("Namespace", format!("namespaces: {{ a: {{ {z}: 1 }} }}")),
             ("Pod", format!("pods: {{ a: {{ {z}: 1 }} }}")),
             ("Outside", format!("outside: {{ a: {{ {z}: 1 }} }}")),
+            ("Known", format!("known: [ {{ {z}: 1 }} ]")),
             ("Expect", format!("expect: [ {{ {z}: 1 }} ]")),
             ("Step", format!("steps: [ {{ {z}: 1 }} ]")),
             ("Relabel", format!("steps: [ {{ relabel: {{ {z}: 1 }} }} ]")),

@@ -10,7 +10,7 @@ pub struct Text {
 }
 
 /// A range of bytes in one of the files of a scenario.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(in crate::scenario) struct Span {
     /// Which file, in the order they were read.
     pub file: u32,

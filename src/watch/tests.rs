@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep_until};
 use super::*;
 use crate::judge::script::{Fact, MS, Script, at};
 use crate::judge::{Ending, Rules};
+use crate::model::event::Turn;
 use crate::model::finding::Call;
 use crate::model::flow::Flow;
 use crate::model::verdict::Verdict;
@@ -134,7 +135,7 @@ async fn watching_goes_on_until_what_was_waited_for_is_over_and_the_network_is_q
     let mut judge = judge(&script);
     let told = Mutex::new(Vec::new());
     let listener = |event: Event| {
-        if let Event::Seen { .. } = event {
+        if let Event::Window { .. } = event {
             told.lock().unwrap().push(event);
         }
     };
@@ -147,8 +148,13 @@ async fn watching_goes_on_until_what_was_waited_for_is_over_and_the_network_is_q
     let now = clock();
     assert!(now >= at(2280) && now < at(2330), "{now:?}: the last wrong attempt, 200 ms of quiet and a deadline");
     let flow = *script.set.table().get(script.id("x", "s")).unwrap();
-    let seen = Event::Seen { flow: script.who().named(&flow), call: Call::Leak };
-    assert_eq!(*told.lock().unwrap(), [seen], "told once, when it was seen");
+    let flow = script.who().named(&flow);
+    let opened = Event::Window { flow: flow.clone(), call: Call::Leak, turn: Turn::Opened };
+    let lasted = 100 * MS;
+    let closed = Event::Window { flow, call: Call::Leak, turn: Turn::Closed { lasted } };
+    let told = told.lock().unwrap();
+    assert_eq!(told[0], opened, "told once, when it was seen");
+    assert!(matches!(&told[1..], [Event::Window { turn: Turn::Closed { .. }, .. }]), "{told:?} is not {closed:?}");
     let verdicts = judge.verdicts(now);
     let judgement = verdicts.get(script.id("x", "s")).unwrap();
     assert_eq!(judgement.call(), Call::Leak);

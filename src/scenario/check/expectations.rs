@@ -1,7 +1,8 @@
 //! Expectations: names resolved, then written into the cells they cover.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::cast::Cast;
 use super::cells::Layout;
@@ -10,6 +11,7 @@ use crate::model::flow::{CellSet, Flow};
 use crate::model::matrix::Matrix;
 use crate::model::port::Port;
 use crate::model::verdict::{Intent, Verdict};
+use crate::scenario::Budget;
 use crate::scenario::decode::At;
 use crate::scenario::diagnostic::Code;
 use crate::scenario::log::{Log, error};
@@ -27,12 +29,15 @@ pub(super) struct Resolved {
     pub port: Option<Port>,
     family: Option<Family>,
     verdict: Verdict,
+    max_outage: Option<At<Duration>>,
+    max_leak: Option<At<Duration>>,
     /// Where the entry stands.
     pub span: Span,
 }
 
 /// Resolves the names of one stage's expectations.
 pub(super) fn resolve(entries: &[raw::Expect], world: &World, cast: &Cast, log: &mut Log) -> Vec<Resolved> {
+    entries.iter().for_each(|entry| refuse_idle_budget(entry, log));
     entries
         .iter()
         .map(|entry| Resolved {
@@ -41,12 +46,26 @@ pub(super) fn resolve(entries: &[raw::Expect], world: &World, cast: &Cast, log: 
             port: entry.port.map(|at| at.value),
             family: entry.family.map(|at| at.value),
             verdict: entry.verdict.value,
+            max_outage: entry.max_outage,
+            max_leak: entry.max_leak,
             span: entry.span,
         })
         .collect()
 }
 
-fn who(names: &[At<String>], world: &World, cast: &Cast, log: &mut Log) -> Vec<EndpointId> {
+/// A flow that is denied has no outage, and one that is allowed no leak.
+fn refuse_idle_budget(entry: &raw::Expect, log: &mut Log) {
+    let (budget, key, other) = match entry.verdict.value {
+        Verdict::Allowed => (entry.max_leak, "max_leak", "max_outage"),
+        Verdict::Denied => (entry.max_outage, "max_outage", "max_leak"),
+    };
+    if let Some(at) = budget {
+        let message = format!("`{key}` has no effect on a flow that is {}", entry.verdict.value);
+        log.push(error(Code::NoEffect, message).at(at.span).help(format!("`{other}` limits what goes wrong there")));
+    }
+}
+
+pub(super) fn who(names: &[At<String>], world: &World, cast: &Cast, log: &mut Log) -> Vec<EndpointId> {
     let mut all = Vec::new();
     for name in names {
         if name.value == "any" {
@@ -81,11 +100,12 @@ pub(super) fn lay(
     layout: &Layout,
     cast: &Cast,
     log: &mut Log,
-) -> Option<Matrix<Intent>> {
+) -> Option<(Matrix<Intent>, HashMap<Flow, Budget>)> {
     let at = entries.first().map_or_else(Span::default, |entry| entry.span);
     let index = layout.index(cells, at, log)?;
     let mut by: Vec<u32> = vec![u32::MAX; cells.len()];
     let mut told: HashSet<(u32, u32)> = HashSet::new();
+    let mut budgets = Budgets::default();
     for (number, entry) in (0u32..).zip(entries) {
         let mut covered = 0u64;
         for &source in &entry.from {
@@ -98,6 +118,7 @@ pub(super) fn lay(
                         continue;
                     }
                     covered += 1;
+                    budgets.lay(entry, flow, cast, log);
                     let Some(slot) = by.get_mut(place) else { continue };
                     match entries.get(*slot as usize) {
                         None => *slot = number,
@@ -117,11 +138,37 @@ pub(super) fn lay(
         }
     }
     let mut place = 0;
-    Some(Matrix::build(Arc::clone(cells), |_, _| {
+    let intent = Matrix::build(Arc::clone(cells), |_, _| {
         let entry = by.get(place).and_then(|number| entries.get(*number as usize));
         place += 1;
         entry.map_or(Intent::Unstated, |entry| Intent::Stated(entry.verdict))
-    }))
+    });
+    Some((intent, budgets.laid))
+}
+
+/// The budgets of single flows, while they are written down.
+#[derive(Default)]
+struct Budgets {
+    laid: HashMap<Flow, Budget>,
+    /// Which entry gave a flow's budget, and whether that it is not the only one has been said.
+    by: HashMap<Flow, Span>,
+    told: HashSet<(Span, Span)>,
+}
+
+impl Budgets {
+    fn lay(&mut self, entry: &Resolved, flow: Flow, cast: &Cast, log: &mut Log) {
+        let given =
+            Budget { max_outage: entry.max_outage.map(|at| at.value), max_leak: entry.max_leak.map(|at| at.value) };
+        if given == Budget::default() {
+            return;
+        }
+        let first = *self.by.entry(flow).or_insert(entry.span);
+        let before = *self.laid.entry(flow).or_insert(given);
+        if before != given && self.told.insert((first, entry.span)) {
+            let message = format!("`{}` is given two budgets", cast.named(&flow));
+            log.push(error(Code::Conflict, message).note(entry.span, "one here").note(first, "another here"));
+        }
+    }
 }
 
 fn conflict(first: &Resolved, second: &Resolved, flow: &Flow, cast: &Cast, log: &mut Log) {

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::duration;
 use super::endpoints::{namespaces, outside, pods, port_text};
 use super::port::port;
 use super::{Expect, Manifest, Relabel, Scenario, Step};
+use super::{duration, known};
 use crate::model::endpoint::Family;
 use crate::model::verdict::{DenyForm, Verdict};
 use crate::scenario::decode::{At, Dialect, Fields, choice, entries, integer, items, text};
@@ -38,6 +38,7 @@ pub(in crate::scenario) fn scenario(node: &Node, log: &mut Log) -> Option<Scenar
         policies: fields.optional("policies").map(|node| manifests(node, "`policies`", log)).unwrap_or_default(),
         expect: fields.optional("expect").map(|node| expectations(node, log)).unwrap_or_default(),
         steps: fields.optional("steps").map(|node| steps(node, log)).unwrap_or_default(),
+        known: fields.optional("known").map(|node| known::list(node, log)).unwrap_or_default(),
         deadline: duration::read(&mut fields, "deadline", log),
         attempts: fields
             .optional("attempts")
@@ -124,6 +125,8 @@ fn expectation(node: &Node, log: &mut Log) -> Option<Expect> {
     let port = fields.optional("port").map(|node| port_text(node, port, log));
     let family = fields.optional("family").map(|node| choice(node, "`family`", &FAMILIES, OURS, log));
     let verdict = fields.required("verdict", log).and_then(|node| choice(node, "`verdict`", &VERDICTS, OURS, log));
+    let max_outage = duration::read_from_zero(&mut fields, "max_outage", log);
+    let max_leak = duration::read_from_zero(&mut fields, "max_leak", log);
     fields.close(log);
     // An entry with a part that could not be read would cover other flows than it was meant to: it is left out.
     let port = match port {
@@ -136,11 +139,12 @@ fn expectation(node: &Node, log: &mut Log) -> Option<Expect> {
         Some(Some(family)) => Some(family),
         None => None,
     };
-    Some(Expect { from: from?, to: to?, port, family, verdict: verdict?, span: node.span })
+    let (from, to, verdict) = (from?, to?, verdict?);
+    Some(Expect { from, to, port, family, verdict, max_outage, max_leak, span: node.span })
 }
 
 /// A name or a list of names.
-fn who(node: &Node, what: &str, log: &mut Log) -> Vec<At<String>> {
+pub(super) fn who(node: &Node, what: &str, log: &mut Log) -> Vec<At<String>> {
     match &node.value {
         Value::List(items) => {
             if items.is_empty() {

@@ -1,0 +1,282 @@
+//! The watch: after the last stage has converged, every cell is probed on until what is waited for has come about.
+
+use std::future::pending;
+use std::time::Duration;
+
+use super::assemble::micros;
+use super::command::{Command, Ran};
+use super::pipeline::{Under, Voyage};
+use crate::clock;
+use crate::fabric::Realised;
+use crate::judge::Judge;
+use crate::model::document::Happening;
+use crate::model::watch::{Budgets, WatchInfo};
+use crate::probe::Pace;
+use crate::scenario::Stage;
+use crate::watch::{self, Ended, Post, Quiet};
+
+/// How to watch, and until when.
+#[derive(Debug, Clone)]
+pub struct Vigil<'a> {
+    /// Until when.
+    pub until: Until<'a>,
+    /// Every cell is tried anew so often; where nobody says, [`INTERVAL`], or slower where a machine cannot hold it.
+    pub interval: Option<Duration>,
+    /// When the network counts as quiet after a command.
+    pub quiet: Quiet,
+    /// How much may go wrong with a flow whose expectation says nothing of it.
+    pub max_outage: Duration,
+    /// The same for leaks.
+    pub max_leak: Duration,
+}
+
+/// What is waited for.
+#[derive(Debug, Clone, Copy)]
+pub enum Until<'a> {
+    /// So long.
+    Over(Duration),
+    /// Somebody says so: by Ctrl-C, or by the key where there is one.
+    Told(Key),
+    /// A command has ended, and the network is quiet again.
+    Command(&'a [String]),
+}
+
+/// Whether there is a keyboard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Key {
+    /// Enter ends the watch.
+    Enter,
+    /// Nobody is at it.
+    None,
+}
+
+impl Until<'_> {
+    fn words(&self) -> String {
+        match self {
+            Self::Over(duration) => jiff::SignedDuration::try_from(*duration)
+                .map_or_else(|_| format!("{duration:?}"), |duration| format!("{duration:#}")),
+            Self::Told(Key::Enter) => "Enter or Ctrl-C".into(),
+            Self::Told(Key::None) => "a signal".into(),
+            Self::Command(_) => "the command, and quiet after it".into(),
+        }
+    }
+}
+
+/// Every cell is tried anew so often, where nobody says otherwise.
+pub const INTERVAL: Duration = Duration::from_millis(100);
+/// A pace is tried for so long before it is trusted.
+const TRIAL: Duration = Duration::from_millis(1500);
+/// It is not held where more than one attempt in so many could not see.
+const LOSS: u64 = 20;
+/// No pace is slower than this by itself.
+const SLOWEST: Duration = Duration::from_secs(10);
+/// A command is started only after so much of a watch: what it does is held against what was before.
+const LEAD: Duration = Duration::from_secs(1);
+
+impl Voyage<'_> {
+    /// Watches a stage that has converged. What the cells went through is the judge's to say; this gives the rest.
+    pub(super) async fn keep_vigil<R: Realised>(
+        &mut self,
+        vigil: &Vigil<'_>,
+        stage: &Stage,
+        _world: &mut R,
+        under: &mut Under,
+        judge: &mut Judge,
+    ) -> Result<(), String> {
+        let now = clock::now();
+        let from = judge.standing(now).converged.map_or(now, |converged| converged.at);
+        let (seen, unseen) = judge.sight();
+        self.draft.begin("trial of the pace", None);
+        let tried = self.settle_pace(vigil, stage, under, judge).await;
+        self.draft.end();
+        let interval = tried?;
+        judge.watch_at(interval);
+
+        self.draft.begin("watch", None);
+        let persistent = judge.persistent();
+        let tell = self.draft.tell();
+        let mut ran = None;
+        let ended = {
+            let quiet = match vigil.until {
+                Until::Command(_) => vigil.quiet,
+                // Nothing is waited for but the records of what was tried until then.
+                Until::Over(_) | Until::Told(_) => {
+                    Quiet { lasts: Duration::ZERO, at_most: self.patience_with_records() }
+                }
+            };
+            let stop = self.stop;
+            let post = Post { sightings: &mut under.sightings, clock: clock::now, listener: tell };
+            match vigil.until {
+                Until::Over(duration) => {
+                    watch::observe(judge, post, tokio::time::sleep(duration), quiet, stop.wait()).await
+                }
+                Until::Told(key) => {
+                    // Being told to stop is how such a watch is meant to end.
+                    let told = async {
+                        tokio::select! {
+                            () = stop.wait() => {}
+                            () = pressed(key) => {}
+                        }
+                    };
+                    watch::observe(judge, post, told, quiet, pending()).await
+                }
+                Until::Command(argv) => {
+                    let mut command = Command::new(argv, tell);
+                    let ended = {
+                        let run = async {
+                            tokio::time::sleep(LEAD).await;
+                            command.run().await;
+                        };
+                        watch::observe(judge, post, run, quiet, stop.wait()).await
+                    };
+                    ran = Some(command.end(stop.code()).await);
+                    ended
+                }
+            }
+        };
+        let until = clock::now();
+        self.draft.end();
+
+        let (now_seen, now_unseen) = judge.sight();
+        let info = WatchInfo {
+            from_us: self.draft.micros(from),
+            until_us: self.draft.micros(until),
+            waited_for: vigil.until.words(),
+            command: ran.as_ref().map(|ran| ran.info(|at| self.draft.micros(at))),
+            seen: now_seen.saturating_sub(seen),
+            unseen: now_unseen.saturating_sub(unseen),
+            interval_us: micros(interval),
+            persistent: judge.persistent().saturating_sub(persistent),
+            budgets: Budgets { max_outage_us: micros(vigil.max_outage), max_leak_us: micros(vigil.max_leak) },
+            established: Vec::new(),
+            newborns: Vec::new(),
+        };
+        self.draft.document.watch = Some(info);
+        self.conclude(ended, ran)
+    }
+
+    /// What came of the command, and whether the watch went on to its end.
+    fn conclude(&mut self, ended: Ended, ran: Option<Ran>) -> Result<(), String> {
+        if let Some(ran) = &ran {
+            for (at, what) in ran.story() {
+                let at_us = self.draft.micros(at);
+                self.draft.document.events.push(Happening { at_us, subject: "command".into(), what });
+            }
+            if let Some(failure) = ran.failure() {
+                self.draft.warn(format!("{failure}: the change that was to be watched did not happen as meant"));
+            }
+        }
+        match ended {
+            Ended::Reached => Ok(()),
+            Ended::TimedOut => {
+                if ran.is_some() {
+                    self.draft.warn("the network was not quiet in time after the command had ended".into());
+                }
+                Ok(())
+            }
+            Ended::Stopped => Err("told to stop before the watch was over".into()),
+            Ended::Deserted => Err("no agent was left to tell anything".into()),
+        }
+    }
+
+    /// How long to wait for the records of what was tried up to a moment.
+    fn patience_with_records(&self) -> Duration {
+        self.deadline() * 2 + self.temper.grace + Duration::from_secs(1)
+    }
+
+    /// Changes to the watch's pace, and tries for a while whether it can be held. A pace that somebody asked for is
+    /// refused with the one that can; any other is made slower until it can.
+    async fn settle_pace(
+        &mut self,
+        vigil: &Vigil<'_>,
+        stage: &Stage,
+        under: &mut Under,
+        judge: &mut Judge,
+    ) -> Result<Duration, String> {
+        let asked = vigil.interval;
+        let mut interval = asked.unwrap_or(INTERVAL);
+        let mut refused = None;
+        // A pace that somebody asked for gets a second chance: the machine may have been busy just then.
+        let mut chances = if asked.is_some() { 2 } else { 1 };
+        loop {
+            self.plan_at(&stage.cells, Pace { interval, attempts: 1 }, under).await?;
+            judge.watch_at(interval);
+            let (seen, unseen) = self.try_pace(judge, under, interval).await?;
+            if unseen * LOSS <= seen + unseen {
+                break;
+            }
+            chances -= 1;
+            if chances > 0 {
+                continue;
+            }
+            chances = 1;
+            if asked == Some(interval) {
+                refused = Some(format!(
+                    "trying every flow once in {} cannot be held here: {unseen} of {} attempts could not see",
+                    show(interval),
+                    seen + unseen
+                ));
+            }
+            if interval >= SLOWEST {
+                break;
+            }
+            interval = (interval * 2).min(SLOWEST);
+            if asked.is_none() {
+                self.draft.warn(format!("this machine is too busy: every cell is watched once in {}", show(interval)));
+            }
+        }
+        match refused {
+            Some(refused) => Err(format!("{refused}; `--interval {}` can be", show(interval))),
+            None => Ok(interval),
+        }
+    }
+
+    /// How many attempts could see, and how many could not, in a while of this pace.
+    async fn try_pace(
+        &mut self,
+        judge: &mut Judge,
+        under: &mut Under,
+        interval: Duration,
+    ) -> Result<(u64, u64), String> {
+        let (seen, unseen) = judge.sight();
+        let post = Post { sightings: &mut under.sightings, clock: clock::now, listener: self.draft.tell() };
+        let enough = async {
+            tokio::select! {
+                () = self.stop.wait() => {}
+                () = tokio::time::sleep(TRIAL.max(interval * 4)) => {}
+            }
+        };
+        watch::attend(judge, post, enough).await;
+        if self.stop.pulled() {
+            return Err("told to stop before the watch began".into());
+        }
+        let (now_seen, now_unseen) = judge.sight();
+        Ok((now_seen.saturating_sub(seen), now_unseen.saturating_sub(unseen)))
+    }
+}
+
+/// Waits for Enter; for ever where nobody is at the keyboard.
+async fn pressed(key: Key) {
+    match key {
+        Key::None => pending().await,
+        Key::Enter => {
+            let (tell, told) = tokio::sync::oneshot::channel();
+            // A thread of its own: it may wait for a key long after the watch is over, and nothing waits for it.
+            let spawned = std::thread::Builder::new().name("key".into()).spawn(move || {
+                let mut line = String::new();
+                // An end of input is as good as a key.
+                let _read = std::io::stdin().read_line(&mut line);
+                let _unheard = tell.send(());
+            });
+            match spawned {
+                Ok(_thread) => drop(told.await),
+                Err(_) => pending().await,
+            }
+        }
+    }
+}
+
+fn show(duration: Duration) -> String {
+    jiff::SignedDuration::try_from(duration)
+        .map_or_else(|_| format!("{duration:?}"), |duration| format!("{duration:#}").replace(' ', ""))
+}
