@@ -9,6 +9,7 @@ use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, Te
 
 use crate::model::document::{Cell, Convergence, Document, Stage};
 use crate::model::finding::{Call, Finding};
+use crate::model::watch::Standing;
 
 use super::text::{Charset, harmless};
 use super::{groups, name, story, summary};
@@ -62,6 +63,11 @@ fn case(document: &Document, stage: &Stage, cell: &Cell, finding: Option<&Findin
 
 /// The cell's call decides; a finding only tells the story, since a cell with a call and no finding must not pass.
 fn status(cell: &Cell, finding: Option<&Finding>) -> TestCaseStatus {
+    if cell.standing == Standing::Known {
+        let mut status = TestCaseStatus::skipped();
+        status.set_message(safe(&format!("known {}: {}", cell.call, story::seen(&cell.reality))));
+        return status;
+    }
     match cell.call {
         Call::Ok => match finding {
             // A finding on a cell that is right in the end: it was wrong after convergence, in its windows.
