@@ -23,6 +23,8 @@ pub mod agent;
 #[cfg(feature = "harness")]
 pub mod cli;
 #[cfg(feature = "harness")]
+pub mod compare;
+#[cfg(feature = "harness")]
 pub mod exit;
 #[cfg(feature = "harness")]
 pub mod fabric;

@@ -6,13 +6,16 @@
 //!   one flow as [`explanation`]), reality as [`observation`]
 //! - what came of it: [`finding`], gathered in the one [`document`] of a run, with what was seen while a [`watch`] went on;
 //!   [`event`] tells of it while it happens
+//! - what can be said besides: a [`forecast`] without any network, a [`comparison`] of two runs
 
+pub mod comparison;
 pub mod document;
 pub mod endpoint;
 pub mod event;
 pub mod explanation;
 pub mod finding;
 pub mod flow;
+pub mod forecast;
 pub mod labels;
 pub mod matrix;
 pub mod moment;

@@ -32,4 +32,4 @@ pub mod terminal;
 pub mod text;
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;

@@ -12,6 +12,7 @@ mod assemble;
 mod command;
 mod draft;
 mod error;
+mod forecast;
 mod ground;
 mod lab;
 mod pipeline;
@@ -22,8 +23,9 @@ mod vigil;
 use std::time::Duration;
 
 pub use crate::watch::Quiet;
-pub use ask::{explain, predict};
+pub use ask::explain;
 pub use error::{Refusal, chain};
+pub use forecast::forecast;
 pub use ground::{Ground, Need};
 pub use lab::{fault_help, in_lab};
 pub use stop::Stop;

@@ -60,6 +60,7 @@ const TABLE: &[Room] = &[
         except: &["fabric::lab"],
     },
     Room { name: "probe", rooms: &["clock", "fabric", "model", "wire"], crates: &["tokio"], except: CONCRETE },
+    Room { name: "compare", rooms: &["model"], crates: &[], except: &[] },
     Room { name: "judge", rooms: &["model"], crates: &[], except: &[] },
     Room { name: "image", rooms: &[], crates: &[], except: &[] },
     Room { name: "watch", rooms: &["clock", "judge", "model", "probe"], crates: &["tokio"], except: &[] },
@@ -75,7 +76,7 @@ const TABLE: &[Room] = &[
     },
     Room {
         name: "cli",
-        rooms: &["agent", "exit", "image", "model", "report", "run", "scenario"],
+        rooms: &["compare", "agent", "exit", "image", "model", "report", "run", "scenario"],
         crates: &["clap", "tokio"],
         except: &[],
     },

@@ -7,9 +7,12 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::output::{self, Look};
-use crate::exit;
+use crate::compare::compare;
+use crate::exit::{self, Exit};
+use crate::model::comparison::Sameness;
 use crate::model::document::Document;
 use crate::report;
+use crate::report::file::save;
 use crate::run::chain;
 
 /// Arguments of `report`.
@@ -40,7 +43,15 @@ pub enum Form {
 
 /// Arguments of `diff`.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Exit code 0 where nothing that matters differs, 5 where it does.")]
+#[command(
+    after_help = "Cells are matched by stage and flow. Told are: intent, meaning, reality and call that differ, cells and stages \
+    that only one run has, versions of both worlds, and times to enforce that differ by more than chance.\n\n\
+    Exit codes: 0 nothing differs but times, 5 something does.\n\n\
+    Examples:\n  \
+    leakproof run scenarios/ai-data-pipeline.yaml --json before.json\n  \
+    leakproof run scenarios/ai-data-pipeline.yaml --json after.json\n  \
+    leakproof diff before.json after.json"
+)]
 pub struct DiffArguments {
     /// The JSON of the earlier run
     #[arg(value_name = "A")]
@@ -48,6 +59,9 @@ pub struct DiffArguments {
     /// The JSON of the later run
     #[arg(value_name = "B")]
     pub after: PathBuf,
+    /// The comparison as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
 }
 
 /// Renders a report. Gives the exit code: 0, whatever the run's was.
@@ -78,15 +92,19 @@ pub fn diff(arguments: &DiffArguments, look: &Look) -> io::Result<u8> {
         (Ok(before), Ok(after)) => (before, after),
         (Err(code), _) | (_, Err(code)) => return Ok(code),
     };
-    let mut different = false;
-    output::print(|w| {
-        different = {
-            let _ = (&before, &after, &w, look);
-            false
-        };
-        Ok(())
-    })?;
-    Ok(if different { exit::Exit::Contradiction.code() } else { 0 })
+    let comparison = compare(&before, &after);
+    output::print(|w| report::diff::render(&comparison, look.style(), w))?;
+    let mut code = match comparison.outcome {
+        Sameness::Same => 0,
+        Sameness::Different => Exit::Contradiction.code(),
+    };
+    if let Some(file) = &arguments.json
+        && let Err(error) = save(file, |w| report::json::write_comparison(&comparison, w))
+    {
+        output::complain(&chain(&error));
+        code = exit::gravest(code, Exit::LeftBehind.code());
+    }
+    Ok(code)
 }
 
 /// Reads a document, or says why not and gives the exit code.

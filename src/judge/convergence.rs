@@ -77,9 +77,7 @@ impl Judge {
     pub(super) fn witnesses(&self, tallies: &[Tally]) -> Witnesses {
         let mut witnesses = Witnesses::default();
         for ((_, flow), tally) in self.set.iter().zip(tallies) {
-            if tally.reached > 0 {
-                witnesses.reached(flow);
-            }
+            witnesses.take(flow, tally);
         }
         witnesses
     }

@@ -188,6 +188,11 @@ fn a_denial_needs_a_witness() {
         let s = script.end("s");
         Box::new(move |flow, _| if flow.destination == s { Fact::Rejected } else { Fact::Arrives })
     };
+    // The sources of what arrives are too starved to tell of it; only the destinations do.
+    let untold: Reality = |script| {
+        let barred = barred(script);
+        Box::new(move |flow, _| if barred(flow) { Fact::Dropped } else { Fact::ArrivesAndForgotten })
+    };
     let all: Listens = |_| Box::new(|_, _| true);
     let s_deaf: Listens = |script| {
         let s = script.end("s");
@@ -209,11 +214,12 @@ fn a_denial_needs_a_witness() {
     let none: Expected = |witness| witness.is_none();
     use Strictness::{Normal, Strict};
     let (ok, unsure) = (Call::Ok, Call::Inconclusive);
-    let table: [(Reality, Listens, bool, Strictness, Expected, Call, &str); 14] = [
+    let table: [(Reality, Listens, bool, Strictness, Expected, Call, &str); 15] = [
         (refused_late, all, true, Normal, strong, ok, "refused, while the listener answers others and itself"),
         (refused_late, s_deaf, true, Normal, none, unsure, "refused by a listener that fails to answer itself"),
         (only_barred, all, true, Normal, strong, ok, "the listener answered others, the source reached others"),
         (only_barred, s_deaf, true, Normal, strong, ok, "an answer to others outweighs a failed self-dial"),
+        (untold, all, true, Normal, strong, ok, "what others delivered over connections is as good as what they told"),
         (into_s, all, true, Normal, indirect, ok, "nobody gets in, but it answers itself and gets out"),
         (into_s, s_deaf, true, Normal, none, unsure, "nobody gets in, and it does not answer itself either"),
         (refused, all, true, Normal, indirect, ok, "refused, and the listener answers itself at that port"),
@@ -232,7 +238,8 @@ fn a_denial_needs_a_witness() {
         script.proven = proven;
         script.rules.strictness = strictness;
         let real = reality(&script);
-        let mut judge = script.judge(move |flow| if real(flow, at(2000)) == Fact::Arrives { Allowed } else { Denied });
+        let arrives = |fact| matches!(fact, Fact::Arrives | Fact::ArrivesAndForgotten);
+        let mut judge = script.judge(move |flow| if arrives(real(flow, at(2000))) { Allowed } else { Denied });
         let now = script.play(&mut judge);
         let judgement = judged(&script, &judge, now, "x", "s");
         assert!(expected(&judgement.witness), "{why}: {:?}", judgement.witness);

@@ -374,15 +374,7 @@ impl Judgement {
 
 /// The order in which calls outweigh each other.
 pub(super) fn gravity(call: Call) -> u8 {
-    match call {
-        Call::Ok | Call::Unsupported => 0,
-        Call::Unjudged => 1,
-        Call::Inconclusive => 2,
-        Call::Contradiction => 3,
-        Call::Outage => 4,
-        Call::WrongServer => 5,
-        Call::Leak => 6,
-    }
+    call.gravity()
 }
 
 fn sight_of(wrong: Call) -> Sight {

@@ -9,11 +9,11 @@ use std::collections::HashMap;
 use crate::model::endpoint::{EndpointId, Family};
 use crate::model::flow::{Flow, FlowId};
 use crate::model::observation::Witness;
-use crate::model::port::Port;
+use crate::model::port::{Port, Protocol};
 
 use super::ends::Ends;
 use super::rules::{Proven, Rules, Who};
-use super::tally::Look;
+use super::tally::{Look, Tally};
 
 /// Everything in one window that can speak for somebody.
 #[derive(Debug, Default)]
@@ -53,8 +53,19 @@ enum Proof {
 }
 
 impl Witnesses {
-    /// Takes a flow that was reached in the window: its destination's listener answered, and both links carried it.
-    pub(super) fn reached(&mut self, flow: &Flow) {
+    /// Takes what a flow came to in the window: where it was carried both ways, its destination's listener was alive and
+    /// both ends could send and hear.
+    pub(super) fn take(&mut self, flow: &Flow, tally: &Tally) {
+        let carried = match flow.port.protocol {
+            // A nonce comes over a connection only after a handshake: the source has sent and heard, and the listener
+            // was there, even if the source was too starved to say what became of it.
+            Protocol::Tcp | Protocol::Sctp => tally.reached > 0 || tally.delivered > 0,
+            // A datagram that arrives says nothing of the way back.
+            Protocol::Udp => tally.reached > 0,
+        };
+        if !carried {
+            return;
+        }
         self.listeners.entry((flow.destination, flow.family, flow.port)).or_insert(flow.source);
         for end in [flow.source, flow.destination] {
             self.links.entry((end, flow.family)).or_insert(*flow);
@@ -122,5 +133,33 @@ fn words(end: EndpointId, flow: &Flow, who: &Who) -> String {
         format!("{} reached {}:{}", who.name(end), who.name(flow.destination), flow.port)
     } else {
         format!("{} answered {} at {}", who.name(end), who.name(flow.source), flow.port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_carried_both_ways_speaks_for_both_ends() {
+        let table = [
+            (Protocol::Tcp, 1, 0, true, "reached over TCP"),
+            (Protocol::Tcp, 0, 1, true, "delivered over TCP, after a handshake, whatever its source could tell of it"),
+            (Protocol::Udp, 1, 0, true, "a datagram that was answered"),
+            (Protocol::Udp, 0, 1, false, "a datagram that only arrived"),
+            (Protocol::Tcp, 0, 0, false, "nothing"),
+        ];
+        for (protocol, reached, delivered, expected, why) in table {
+            let (source, destination) = (EndpointId(0), EndpointId(1));
+            let port = Port { number: std::num::NonZeroU16::MIN, protocol };
+            let flow = Flow { source, destination, family: Family::V4, port };
+            let mut witnesses = Witnesses::default();
+            let mut tally = Tally::default();
+            (tally.reached, tally.delivered) = (reached, delivered);
+            witnesses.take(&flow, &tally);
+            assert_eq!(witnesses.listeners.contains_key(&(destination, Family::V4, port)), expected, "{why}");
+            assert_eq!(witnesses.links.contains_key(&(source, Family::V4)), expected, "{why}");
+            assert_eq!(witnesses.links.contains_key(&(destination, Family::V4)), expected, "{why}");
+        }
     }
 }

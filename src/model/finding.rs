@@ -46,6 +46,21 @@ impl Call {
     }
 }
 
+impl Call {
+    /// The order in which calls outweigh each other.
+    pub fn gravity(self) -> u8 {
+        match self {
+            Self::Ok | Self::Unsupported => 0,
+            Self::Unjudged => 1,
+            Self::Inconclusive => 2,
+            Self::Contradiction => 3,
+            Self::Outage => 4,
+            Self::WrongServer => 5,
+            Self::Leak => 6,
+        }
+    }
+}
+
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -24,7 +24,7 @@ impl fmt::Display for Verdict {
 }
 
 /// What the author wrote about a flow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Intent {
     /// An `expect:` entry covers the flow.
@@ -44,7 +44,7 @@ impl Intent {
 }
 
 /// What the policies say about a flow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Meaning {
     /// The oracle knows every policy that could touch the flow.

@@ -9,12 +9,14 @@ use crate::model::document::{
 use crate::model::endpoint::{Addresses, EndpointKind, Family};
 use crate::model::finding::{Blame, Call, Contradiction, Finding, Window};
 use crate::model::flow::NamedFlow;
+use crate::model::forecast::{self, Forecast, Foreseen, Outlook};
 use crate::model::labels::Labels;
 use crate::model::observation::{Blindness, Observation, Refusal, Witness};
 use crate::model::port::{Port, Protocol, ServedPort};
 use crate::model::prediction::{Direction, PolicyRef, Reason, RuleRef};
 use crate::model::verdict::{DenyForm, Intent, Meaning, Verdict};
 use crate::model::watch::Standing;
+use crate::report::story;
 
 /// A writer whose reader has gone.
 pub struct ClosedPipe;
@@ -358,6 +360,62 @@ pub fn troubled() -> Document {
         Happening { at_us: 905_000, subject: "node-2".into(), what: "rules lost by the fault asked for".into() },
     ];
     document
+}
+
+/// The pipeline's policies, held against an author who wanted more than they allow and less than they let through, and
+/// cells that a policy of an unknown kind may touch.
+pub fn forecast() -> Forecast {
+    let document = pipeline();
+    let stage = &document.stages[1];
+    let mut findings = Vec::new();
+    let mut counts = Counts::default();
+    let mut foresee = |cell: &Cell| {
+        counts.cells += 1;
+        counts.unstated += u64::from(cell.intent == Intent::Unstated);
+        let mut foreseen = Foreseen {
+            flow: cell.flow.clone(),
+            intent: cell.intent,
+            meaning: cell.meaning,
+            call: Call::Ok,
+            egress: cell.egress,
+            ingress: cell.ingress,
+        };
+        let blame = match (cell.flow.from.as_str(), cell.flow.to.as_str(), cell.flow.port.number.get()) {
+            ("impostor", "data-store-1", 5432) => Some((Blame::PolicyTooStrict, Verdict::Allowed)),
+            ("intruder", "plain", _) => Some((Blame::PolicyTooOpen, Verdict::Denied)),
+            _ => None,
+        };
+        if let Some((blame, wanted)) = blame {
+            foreseen.intent = Intent::Stated(wanted);
+            foreseen.call = Call::Contradiction;
+            let because = story::reasons(&stage.reasons, cell.egress, cell.ingress);
+            let next = format!("`leakproof explain` {} {} says why", cell.flow.from, cell.flow.to);
+            let mut told = finding(cell, blame, Contradiction::Present, &because, &next);
+            (told.call, told.intent, told.reality) = (Call::Contradiction, foreseen.intent, None);
+            (told.windows, counts.contradictions) = (Vec::new(), counts.contradictions + 1);
+            findings.push(told);
+        } else if cell.flow.to == "impostor" {
+            (foreseen.meaning, foreseen.call, foreseen.ingress) = (Meaning::Unknown, Call::Unjudged, 3);
+            counts.unjudged += 1;
+        } else {
+            counts.ok += 1;
+        }
+        foreseen
+    };
+    let cells = stage.cells.iter().map(&mut foresee).collect();
+    let admin = PolicyRef { kind: "AdminNetworkPolicy".into(), namespace: None, name: "strict".into() };
+    let mut reasons = stage.reasons.clone();
+    reasons.push(Reason::Unknown { by: vec![admin] });
+    let stage = Outlook { name: stage.name.clone(), changes: stage.changes.clone(), cells, findings, counts, reasons };
+    Forecast {
+        format: forecast::FORMAT.into(),
+        leakproof: document.leakproof,
+        scenario: document.scenario,
+        stages: vec![stage],
+        warnings: Vec::new(),
+        counts,
+        exit: 5,
+    }
 }
 
 /// A mesh of `size` pods on one port in `tiers` tiers by turns, each allowed to reach its own tier and the next only.

@@ -7,7 +7,9 @@ use std::io::{self, Read, Write};
 use serde::{Deserialize, Serialize};
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 
+use crate::model::comparison::Comparison;
 use crate::model::document::{Document, FORMAT};
+use crate::model::forecast::Forecast;
 
 /// Why a document could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +41,26 @@ struct Head {
 /// # Errors
 /// Whatever the writer refuses.
 pub fn write(document: &Document, writer: &mut dyn Write) -> io::Result<()> {
+    write_lines(document, writer)
+}
+
+/// Writes what is foreseen of a scenario, laid out in the same way.
+///
+/// # Errors
+/// Whatever the writer refuses.
+pub fn write_forecast(forecast: &Forecast, writer: &mut dyn Write) -> io::Result<()> {
+    write_lines(forecast, writer)
+}
+
+/// Writes the comparison of two runs, laid out in the same way.
+///
+/// # Errors
+/// Whatever the writer refuses.
+pub fn write_comparison(comparison: &Comparison, writer: &mut dyn Write) -> io::Result<()> {
+    write_lines(comparison, writer)
+}
+
+fn write_lines(document: &impl Serialize, writer: &mut dyn Write) -> io::Result<()> {
     let mut serializer = serde_json::Serializer::with_formatter(&mut *writer, Lines::default());
     document.serialize(&mut serializer)?;
     writer.write_all(b"\n")?;

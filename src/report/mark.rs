@@ -104,7 +104,7 @@ impl Mark {
             Self::Allowed => "allowed, as it should be",
             Self::Denied => "denied, as it should be",
             Self::Unsupported => "not supported here",
-            Self::Unjudged => "UNSURE: nothing says how it should be",
+            Self::Unjudged => "UNSURE: nothing to judge it by",
             Self::Inconclusive => "UNSURE: could not be seen",
             Self::Contradiction => "CONTRA: meaning is not intent",
             Self::Outage => "OUTAGE",

@@ -81,9 +81,10 @@ fn remarks(document: &Document, out: &mut dyn Write) -> io::Result<()> {
             items.extend(groups.iter().map(|group| format!("**{word}** {}", sentence(stage, group))));
         };
         told("UNSURE", groups::unsure(stage));
-        told("weak witness", groups::weak(stage));
         told("n/a", groups::unsupported(stage));
         told("note", groups::notes(stage));
+        let weakness = groups::weakness(stage);
+        items.extend(weakness.map(|weak| format!("**weak** {}: {}", escape(&stage.name), escape(&weak.sentence()))));
     }
     items.extend(document.warnings.iter().map(|text| format!("**warning** {}", escape(text))));
     items.extend(document.left_behind.iter().map(|text| format!("**left behind** {}", escape(text))));
@@ -169,9 +170,9 @@ mod tests {
 | **OUTAGE** | ai-processing -&#62; data-store-2:9000/tcp | intent allowed, meaning denied (a contradiction), seen: silent, 31 attempts | the policy: too strict | if the flow is wanted, add port 9000 to ingress&#91;0&#93;.ports | policies |
 
 - **UNSURE** policies: 2 cells: not seen: the agent got no processor time (plain -&#62; ai-processing:8080/tcp, plain -&#62; intruder:8080/tcp)
-- **weak witness** policies: 3 cells: &#96;impostor&#96; is cut off both ways; only this run&#39;s baseline and its own agent speak for it (impostor -&#62; data-store-1:53/udp, impostor -&#62; data-store-1:5432/tcp, impostor -&#62; data-store-1:9000/tcp)
 - **n/a** policies: 1 cell: not supported here: this kernel has no SCTP (plain -&#62; impostor:8080/tcp)
 - **note** policies: 1 cell: denied by rejection, which at the socket looks like a closed port (intruder -&#62; data-store-2:5432/tcp)
+- **weak** policies: 3 denials rest on a weak witness: &#96;impostor&#96; is cut off both ways; only this run&#39;s baseline and its own agent speak for it
 - **warning** the policy names no port: every port and protocol of the data store is open to its peers, also those it may serve one day
 - **left behind** remove netns &#96;lp-k3f9-plain&#96;: device or resource busy
 - 59 cells have no stated intent: what the policies say judged them alone

@@ -1,13 +1,13 @@
 //! The report at a terminal: the summary, a matrix per stage, and what a person must look at.
 
 mod cells;
-mod findings;
+pub(in crate::report) mod findings;
 pub mod matrix;
-mod page;
+pub(in crate::report) mod page;
 
 use std::io::{self, Write};
 
-use crate::model::document::{Document, Stage};
+use crate::model::document::{AgentInfo, Document, Stage};
 
 use super::duration::human_us;
 use super::grid::Grid;
@@ -51,9 +51,13 @@ pub enum Verbosity {
 }
 
 /// So many flows are listed under one sentence before the rest is counted; all of them with [`Verbosity::Verbose`].
-const LISTED_FINDINGS: usize = 30;
+pub(in crate::report) const LISTED_FINDINGS: usize = 30;
 /// And so many where the sentence matters more than the flows.
 const LISTED_REMARKS: usize = 3;
+/// So many kinds of remarks are told that change no verdict.
+const NOTES: usize = 3;
+/// So many agents that could not see for a while are told each for itself.
+const BLIND_AGENTS: usize = 2;
 /// So many of the slowest cells are named.
 const SLOWEST: usize = 3;
 
@@ -113,14 +117,30 @@ fn render_stage(stage: &Stage, page: &mut Page) -> io::Result<()> {
     for group in groups::unsure(stage) {
         grouped("UNSURE", Role::Unsure, &group, LISTED_FINDINGS, page)?;
     }
-    for group in groups::weak(stage) {
-        grouped("weak", Role::Unsure, &group, LISTED_REMARKS, page)?;
+    match (groups::weakness(stage), verbose) {
+        (Some(weakness), false) => {
+            let how = "--verbose lists them; --strict makes them inconclusive";
+            page.entry("weak", Role::Unsure, &format!("{} ({how})", weakness.sentence()))?;
+        }
+        (Some(_), true) => {
+            for group in groups::weak(stage) {
+                grouped("weak", Role::Unsure, &group, LISTED_REMARKS, page)?;
+            }
+        }
+        (None, _) => {}
     }
     for group in groups::unsupported(stage) {
-        grouped("n/a", Role::Faint, &group, LISTED_REMARKS, page)?;
+        remark("n/a", &group, page)?;
     }
-    for group in groups::notes(stage) {
-        grouped("note", Role::Faint, &group, LISTED_REMARKS, page)?;
+    let notes = groups::notes(stage);
+    let told = if verbose { notes.len() } else { NOTES.min(notes.len()) };
+    for group in &notes[..told] {
+        remark("note", group, page)?;
+    }
+    if notes.len() > told {
+        let cells: usize = notes[told..].iter().map(|group| group.flows.len()).sum();
+        let cells = plural(cells as u64, "cell", "cells");
+        page.entry("note", Role::Faint, &format!("{cells} with other remarks (--verbose lists them)"))?;
     }
     if verbose {
         page.blank()?;
@@ -129,8 +149,20 @@ fn render_stage(stage: &Stage, page: &mut Page) -> io::Result<()> {
     Ok(())
 }
 
-/// How long it took: convergence, and which cells were slowest.
+/// A remark that changes no verdict: a few flows are named, more are counted.
+fn remark(word: &str, group: &Group, page: &mut Page) -> io::Result<()> {
+    if group.flows.len() <= LISTED_REMARKS || page.style().verbosity == Verbosity::Verbose {
+        return grouped(word, Role::Faint, group, LISTED_REMARKS, page);
+    }
+    let count = plural(group.flows.len() as u64, "cell", "cells");
+    page.entry(word, Role::Faint, &format!("{count}: {} (--verbose lists them)", group.sentence))
+}
+
+/// How long it took: convergence, and which cells were slowest. What was slow before any policy says nothing of one.
 fn timing(stage: &Stage) -> String {
+    if stage.name == "baseline" {
+        return story::convergence(stage);
+    }
     let slowest: Vec<String> = story::slowest(stage, SLOWEST)
         .into_iter()
         .map(|(cell, us)| format!("{} {}", cell.flow, human_us(us)))
@@ -140,24 +172,20 @@ fn timing(stage: &Stage) -> String {
 }
 
 /// A sentence, how many cells it holds for, and the first of them.
-fn grouped(word: &str, role: Role, group: &Group, limit: usize, page: &mut Page) -> io::Result<()> {
+pub(in crate::report) fn grouped(
+    word: &str,
+    role: Role,
+    group: &Group,
+    limit: usize,
+    page: &mut Page,
+) -> io::Result<()> {
     let count = plural(group.flows.len() as u64, "cell", "cells");
     page.entry(word, role, &format!("{count}: {}", group.sentence))?;
     page.flows(&group.flows, limit)
 }
 
 fn remarks(document: &Document, page: &mut Page) -> io::Result<()> {
-    let agents = document.agents.iter().filter(|agent| agent.lost.is_some() || !agent.blind.is_empty());
-    let mut lines: Vec<(&str, Role, String)> = Vec::new();
-    for agent in agents {
-        let spans = agent.blind.iter().map(|span| {
-            let from = human_us(span.from_us);
-            format!("from {from} for {}: {}", human_us(span.until_us.saturating_sub(span.from_us)), span.why)
-        });
-        let lost = agent.lost.iter().map(|why| format!("lost: {why}"));
-        let told: Vec<String> = spans.chain(lost).collect();
-        lines.push(("blind", Role::Unsure, format!("agent of {}: {}", agent.endpoint, told.join("; "))));
-    }
+    let mut lines: Vec<(&str, Role, String)> = blindness(document, page.style().verbosity);
     lines.extend(document.warnings.iter().map(|warning| ("warning", Role::Unsure, warning.clone())));
     lines.extend(document.left_behind.iter().map(|left| ("LEFT", Role::Unsure, format!("left behind: {left}"))));
     lines.extend(document.aborted.iter().map(|why| ("STOPPED", Role::Leak, format!("the run ended early: {why}"))));
@@ -165,6 +193,37 @@ fn remarks(document: &Document, page: &mut Page) -> io::Result<()> {
         page.blank()?;
     }
     lines.iter().try_for_each(|(word, role, text)| page.entry(word, *role, text))
+}
+
+/// Agents that could not see for a while, or were lost. What came of it stands with the cells; so where there are many,
+/// only that it happened, and whom it met worst.
+fn blindness(document: &Document, verbosity: Verbosity) -> Vec<(&'static str, Role, String)> {
+    let blind: Vec<&AgentInfo> = document.agents.iter().filter(|agent| !agent.blind.is_empty()).collect();
+    let mut lines = Vec::new();
+    if blind.len() <= BLIND_AGENTS || verbosity == Verbosity::Verbose {
+        for agent in &blind {
+            let spans = agent.blind.iter().map(|span| {
+                let from = human_us(span.from_us);
+                format!("from {from} for {}: {}", human_us(span.until_us.saturating_sub(span.from_us)), span.why)
+            });
+            let told = spans.collect::<Vec<_>>().join("; ");
+            lines.push(("blind", Role::Faint, format!("agent of {}: {told}", agent.endpoint)));
+        }
+    } else {
+        let spans = blind.iter().flat_map(|agent| agent.blind.iter().map(move |span| (agent, span)));
+        let longest = spans.max_by_key(|(_, span)| span.until_us.saturating_sub(span.from_us));
+        if let Some((agent, span)) = longest {
+            let lasted = human_us(span.until_us.saturating_sub(span.from_us));
+            let whom = format!("{} agents could not see for a while", blind.len());
+            let worst = format!("the longest {} for {lasted}, as {}", agent.endpoint, span.why);
+            lines.push(("blind", Role::Faint, format!("{whom}, {worst} (--verbose lists when)")));
+        }
+    }
+    for agent in document.agents.iter().filter(|agent| agent.lost.is_some()) {
+        let why = agent.lost.as_deref().unwrap_or_default();
+        lines.push(("lost", Role::Unsure, format!("agent of {}: {why}", agent.endpoint)));
+    }
+    lines
 }
 
 fn conclusion(document: &Document, page: &mut Page) -> io::Result<()> {

@@ -1,17 +1,11 @@
-//! Questions that need no network: what a scenario's policies mean, and why.
+//! A question that needs no network: why one flow is allowed or denied.
 
 use super::error::Refusal;
 use crate::model::explanation::Explanation;
 use crate::model::flow::Flow;
 use crate::model::port::Port;
-use crate::model::prediction::Predictions;
 use crate::oracle;
 use crate::scenario::{Scenario, Stage};
-
-/// What the policies of one stage mean, for every cell.
-pub fn predict(stage: &Stage) -> Predictions {
-    oracle::predict(&stage.world, &stage.cells)
-}
 
 /// The story of every flow from `from` to `to` in one stage, at `port` if one is given. The port need not be one that
 /// is probed: any may be asked about.

@@ -121,27 +121,27 @@ pub(super) fn stage(judged: Judged<'_>, began: Moment) -> Stage {
 
 /// Numbers for reasons, from 0, as a document names them.
 #[derive(Default)]
-struct Numbering {
+pub(super) struct Numbering {
     numbers: HashMap<Option<ReasonId>, u32>,
     order: Vec<Option<ReasonId>>,
 }
 
 impl Numbering {
-    fn number(&mut self, reason: Option<ReasonId>) -> u32 {
+    pub(super) fn number(&mut self, reason: Option<ReasonId>) -> u32 {
         *self.numbers.entry(reason).or_insert_with(|| {
             self.order.push(reason);
             self.order.len() as u32 - 1
         })
     }
 
-    fn resolve(self, predictions: &Predictions) -> Vec<Reason> {
+    pub(super) fn resolve(self, predictions: &Predictions) -> Vec<Reason> {
         let unknown = || Reason::Unknown { by: Vec::new() };
         self.order.into_iter().map(|id| id.and_then(|id| predictions.reason(id)).unwrap_or_else(unknown)).collect()
     }
 }
 
 /// Why meaning is what it is, in one sentence.
-fn because(predictions: &Predictions, id: FlowId) -> String {
+pub(super) fn because(predictions: &Predictions, id: FlowId) -> String {
     let Some(prediction) = predictions.matrix().get(id) else { return String::new() };
     let side = |name: &str, id| match predictions.reason(id) {
         Some(Reason::NoPod) | None => String::new(),

@@ -131,11 +131,9 @@ unsupported, 44 ok of 50 cells
   UNSURE  2 cells: not seen: the agent got no processor time
             plain -> ai-processing:8080/tcp
             plain -> intruder:8080/tcp
-  weak    3 cells: `impostor` is cut off both ways; only this run's baseline and
-          its own agent speak for it
-            impostor -> data-store-1:53/udp
-            impostor -> data-store-1:5432/tcp
-            impostor -> data-store-1:9000/tcp
+  weak    3 denials rest on a weak witness: `impostor` is cut off both ways;
+          only this run's baseline and its own agent speak for it (--verbose
+          lists them; --strict makes them inconclusive)
   n/a     1 cell: not supported here: this kernel has no SCTP
             plain -> impostor:8080/tcp
   note    1 cell: denied by rejection, which at the socket looks like a closed

@@ -1,0 +1,174 @@
+//! Two runs held against each other, cell by cell: before and after an upgrade, one packet filter against another, lab
+//! against cluster.
+//!
+//! Cells are matched by stage and flow. What two runs of the same thing cannot be expected to share (counts of attempts,
+//! times within the resolution) is no difference.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::model::comparison::{
+    CellChange, Change, Comparison, FORMAT, FactChange, Readings, Sameness, Seen, Side, StageChange, TimeChange,
+};
+use crate::model::document::{Cell, Document, Stage};
+use crate::model::flow::NamedFlow;
+use crate::model::observation::{Observation, Refusal};
+
+/// Times that differ by less than this are never told: even an idle machine's scheduler takes so long.
+const NEVER_LESS_US: u64 = 100_000;
+/// Nor those that differ by less than so many turns of a cell.
+const TURNS: u64 = 4;
+
+/// Compares two runs.
+pub fn compare(before: &Document, after: &Document) -> Comparison {
+    let resolution = before.settings.interval_us.max(after.settings.interval_us);
+    let later: HashMap<&str, &Stage> = after.stages.iter().map(|stage| (stage.name.as_str(), stage)).collect();
+    let earlier: BTreeSet<&str> = before.stages.iter().map(|stage| stage.name.as_str()).collect();
+    let stages: Vec<StageChange> = before
+        .stages
+        .iter()
+        .filter_map(|stage| Some(compare_stage(stage, later.get(stage.name.as_str())?, resolution)))
+        .collect();
+    let names = |stages: Vec<&Stage>| stages.into_iter().map(|stage| stage.name.clone()).collect::<Vec<_>>();
+    let mut comparison = Comparison {
+        format: FORMAT.into(),
+        before: side(before),
+        after: side(after),
+        facts: facts(before, after),
+        stages,
+        stages_only_before: names(
+            before.stages.iter().filter(|stage| !later.contains_key(stage.name.as_str())).collect(),
+        ),
+        stages_only_after: names(after.stages.iter().filter(|stage| !earlier.contains(stage.name.as_str())).collect()),
+        outcome: Sameness::Same,
+    };
+    comparison.outcome = outcome(&comparison);
+    comparison
+}
+
+fn outcome(comparison: &Comparison) -> Sameness {
+    let stage_differs = |stage: &StageChange| {
+        !stage.changed.is_empty() || !stage.only_before.is_empty() || !stage.only_after.is_empty()
+    };
+    let Comparison { stages, stages_only_before, stages_only_after, .. } = comparison;
+    if stages.iter().any(stage_differs) || !stages_only_before.is_empty() || !stages_only_after.is_empty() {
+        Sameness::Different
+    } else {
+        Sameness::Same
+    }
+}
+
+fn side(document: &Document) -> Side {
+    Side {
+        run: document.run.clone(),
+        leakproof: document.leakproof.clone(),
+        started: document.started.clone(),
+        scenario: document.scenario.name.clone(),
+        fabric: document.fabric.summary.clone(),
+        fault: document.fabric.fault.clone(),
+        interval_us: document.settings.interval_us,
+        exit: document.exit,
+    }
+}
+
+fn facts(before: &Document, after: &Document) -> Vec<FactChange> {
+    let names: BTreeSet<&String> = before.fabric.facts.keys().chain(after.fabric.facts.keys()).collect();
+    let value = |document: &Document, name: &String| document.fabric.facts.get(name).cloned();
+    names
+        .into_iter()
+        .map(|name| FactChange {
+            name: name.clone(),
+            value: Change { before: value(before, name), after: value(after, name) },
+        })
+        .filter(|fact| fact.value.before != fact.value.after)
+        .collect()
+}
+
+fn compare_stage(before: &Stage, after: &Stage, resolution: u64) -> StageChange {
+    let (earlier, later) = (by_flow(before), by_flow(after));
+    let both: Vec<(&NamedFlow, Change<&Cell>)> = earlier
+        .iter()
+        .filter_map(|(flow, before)| Some((*flow, Change { before: *before, after: *later.get(flow)? })))
+        .collect();
+    let mut changed: Vec<CellChange> = both
+        .iter()
+        .map(|(flow, cell)| CellChange { flow: (*flow).clone(), readings: readings(cell) })
+        .filter(|change| change.readings.differ())
+        .collect();
+    // As the second run calls them, the gravest first; among equals by what changed, so that what belongs together
+    // stands together.
+    changed.sort_by_key(|change| (std::cmp::Reverse(gravity(&change.readings)), change.readings, change.flow.clone()));
+    let mut times: Vec<TimeChange> = both
+        .iter()
+        .filter_map(|(flow, cell)| {
+            let us = Change { before: cell.before.time_to_enforce_us?, after: cell.after.time_to_enforce_us? };
+            telling(us, resolution).then(|| TimeChange { flow: (*flow).clone(), us })
+        })
+        .collect();
+    times.sort_by_key(|time| (std::cmp::Reverse(time.us.before.abs_diff(time.us.after)), time.flow.clone()));
+    let only = |these: &BTreeMap<&NamedFlow, &Cell>, those: &BTreeMap<&NamedFlow, &Cell>| {
+        these.keys().filter(|flow| !those.contains_key(*flow)).map(|flow| (*flow).clone()).collect::<Vec<_>>()
+    };
+    StageChange {
+        name: before.name.clone(),
+        cells: both.len() as u64,
+        convergence: Change { before: before.convergence.clone(), after: after.convergence.clone() },
+        changed,
+        times,
+        median_us: Change { before: median(before), after: median(after) },
+        only_before: only(&earlier, &later),
+        only_after: only(&later, &earlier),
+    }
+}
+
+fn by_flow(stage: &Stage) -> BTreeMap<&NamedFlow, &Cell> {
+    stage.cells.iter().map(|cell| (&cell.flow, cell)).collect()
+}
+
+fn readings(cell: &Change<&Cell>) -> Readings {
+    let Change { before, after } = cell;
+    Readings {
+        intent: Change { before: before.intent, after: after.intent },
+        meaning: Change { before: before.meaning, after: after.meaning },
+        reality: Change { before: seen(&before.reality), after: seen(&after.reality) },
+        call: Change { before: before.call, after: after.call },
+    }
+}
+
+fn seen(observation: &Observation) -> Seen {
+    match observation {
+        Observation::Reached | Observation::Delivered => Seen::Reached,
+        Observation::Translated { .. } => Seen::Translated,
+        Observation::Silent { .. } => Seen::Silent,
+        Observation::Refused { how: Refusal::Reset, .. } | Observation::HalfOpen => Seen::HalfOpen,
+        Observation::Refused { how: Refusal::Refused | Refusal::Prohibited, .. } => Seen::Refused,
+        Observation::SomeoneElse { .. } => Seen::SomeoneElse,
+        Observation::Mixed { .. } => Seen::Mixed,
+        Observation::Unreachable { .. } => Seen::Unreachable,
+        Observation::Unsupported { .. } => Seen::Unsupported,
+        Observation::NotSeen { .. } => Seen::NotSeen,
+    }
+}
+
+/// The graver of both runs' calls.
+fn gravity(readings: &Readings) -> u8 {
+    readings.call.before.gravity().max(readings.call.after.gravity())
+}
+
+/// Whether two times differ by more than chance: one at least twice the other, and farther apart than the turns of a
+/// cell and a busy machine explain.
+fn telling(us: Change<u64>, resolution: u64) -> bool {
+    let (short, long) = (us.before.min(us.after), us.before.max(us.after));
+    let apart = long - short;
+    apart > NEVER_LESS_US && apart > resolution.saturating_mul(TURNS) && long / 2 >= short
+}
+
+/// The middle of the times that cells took which took any.
+fn median(stage: &Stage) -> Option<u64> {
+    let mut times: Vec<u64> =
+        stage.cells.iter().filter_map(|cell| cell.time_to_enforce_us).filter(|us| *us > 0).collect();
+    times.sort_unstable();
+    times.get(times.len() / 2).copied()
+}
+
+#[cfg(test)]
+mod tests;
