@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use leakproof::model::comparison::{Comparison, Sameness};
 use leakproof::model::document::Document;
+use leakproof::model::forecast::Forecast;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -193,8 +195,44 @@ fn the_json_of_a_run_makes_every_other_report() {
     }
     let same = place.leakproof().arg("diff").arg(&json).arg(&json).output().unwrap();
     assert_eq!(same.status.code(), Some(0));
+    let mut other = document;
+    other.stages[1].cells.pop();
+    let (file, diff) = (place.file("other.json"), place.file("diff.json"));
+    std::fs::write(&file, serde_json::to_vec(&other).unwrap()).unwrap();
+    let differs = place.leakproof().arg("diff").arg(&json).arg(&file).arg("--json").arg(&diff).output().unwrap();
+    assert_eq!(differs.status.code(), Some(5), "{}", String::from_utf8_lossy(&differs.stdout));
+    let comparison: Comparison = serde_json::from_slice(&std::fs::read(&diff).unwrap()).unwrap();
+    assert_eq!((comparison.outcome, comparison.stages[1].only_before.len()), (Sameness::Different, 1));
     place.assert_no_files_left();
     place.assert_nothing_left();
+}
+
+#[test]
+fn predict_needs_no_network_and_its_exit_code_tells_whether_the_policy_says_what_was_wanted() {
+    let place = Place::new();
+    let json = place.file("forecast.json");
+    let predict = |file: &Path| place.leakproof().arg("predict").arg(file).arg("--json").arg(&json).output().unwrap();
+    let fine = predict(&scenario("ai-data-pipeline.yaml"));
+    let shown = String::from_utf8_lossy(&fine.stdout).into_owned();
+    assert_eq!(fine.status.code(), Some(0), "{shown}");
+    assert!(shown.contains("40 cells, 24 allowed, 16 denied"), "{shown}");
+    let forecast: Forecast = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    assert_eq!((forecast.counts.cells, forecast.counts.ok, forecast.exit), (40, 40, 0));
+
+    // The same scenario by an author who wants of the intruder what the policy does not give.
+    let text = std::fs::read_to_string(scenario("ai-data-pipeline.yaml")).unwrap();
+    let wrong = text.replace("from: [ intruder, impostor,", "from: [ impostor,");
+    assert_ne!(wrong, text, "the scenario names the intruder where this test thinks it does");
+    let wrong = format!("{wrong}\n- {{ from: intruder, to: data-store, port: 5432/tcp, verdict: allowed }}\n");
+    let file = place.file("wrong.yaml");
+    std::fs::write(&file, wrong).unwrap();
+    std::fs::copy(scenario("ai-data-pipeline.policy.yaml"), place.file("ai-data-pipeline.policy.yaml")).unwrap();
+    let contradiction = predict(&file);
+    let shown = String::from_utf8_lossy(&contradiction.stdout).into_owned();
+    assert_eq!(contradiction.status.code(), Some(5), "{shown}{}", String::from_utf8_lossy(&contradiction.stderr));
+    assert!(shown.contains("CONTRA  intruder -> data-store:5432/tcp"), "{shown}");
+    assert!(shown.contains("too strict") && shown.contains("leakproof explain"), "{shown}");
+    place.assert_no_files_left();
 }
 
 #[test]
