@@ -2,7 +2,9 @@
 //!
 //! Nothing here judges, and nothing here knows the oracle: the lab compiles policies by its own reading of them.
 
+pub mod cluster;
 pub mod lab;
+mod secret;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -11,6 +13,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
 
 use crate::model::document::FabricInfo;
 use crate::model::endpoint::{Addresses, EndpointId};
@@ -25,13 +28,14 @@ pub trait Fabric: Send + Sync {
     /// Why it could not.
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// Makes the scenario's bare world (no policies), with an agent in every endpoint. On failure whatever was made is
-    /// removed again before this returns.
+    /// Makes the scenario's bare world (no policies), with an agent in every endpoint that this fabric can place. On
+    /// failure, and once `enough` is cancelled, whatever was made is removed again before this returns.
     fn realise(
         &self,
         scenario: &Scenario,
         run: &str,
         listener: &dyn Listener,
+        enough: CancellationToken,
     ) -> impl Future<Output = Result<Self::Realised, Self::Error>> + Send;
 }
 
@@ -45,6 +49,11 @@ pub trait Realised: Send + Sync {
 
     /// Where everything was placed.
     fn placements(&self) -> &BTreeMap<EndpointId, Placement>;
+
+    /// What a person should know of how this world differs from what the scenario thought of.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Opens control streams to agents, as often as wanted, from any task.
     fn dial(&self) -> Arc<dyn Dial>;

@@ -39,6 +39,7 @@ pub use fault::{Fault, FaultSyntax, FaultyFlow, FaultyPort, OnAgent, OnNode};
 pub use netlink::NetlinkError;
 pub use nft::{Denial, Treatment, Wrong};
 pub use raised::{Done, Raised};
+use tokio_util::sync::CancellationToken;
 
 use crate::fabric::Fabric;
 use crate::model::endpoint::EndpointId;
@@ -107,7 +108,14 @@ impl Fabric for Lab {
     type Realised = Raised;
     type Error = LabError;
 
-    async fn realise(&self, scenario: &Scenario, _run: &str, _listener: &dyn Listener) -> Result<Raised, LabError> {
+    async fn realise(
+        &self,
+        scenario: &Scenario,
+        _run: &str,
+        _listener: &dyn Listener,
+        // It takes milliseconds.
+        _enough: CancellationToken,
+    ) -> Result<Raised, LabError> {
         let names: Vec<String> = scenario.endpoints().iter().map(|endpoint| endpoint.name.clone()).collect();
         // A node that only a later step puts a pod on is made now: changes must not wait for it.
         let worlds = scenario.stages().iter().map(|stage| &stage.world).chain([scenario.bare()]);

@@ -68,7 +68,7 @@ pub(super) async fn run<F: Fabric>(
     let mut draft = Draft::new(order, temper, tell);
     let stop = stop.within(order.timeout.map(margin));
     draft.begin("world", None);
-    let world = fabric.realise(order.scenario, draft.run(), tell).await;
+    let world = fabric.realise(order.scenario, draft.run(), tell, stop.token()).await;
     let mut world = world
         .map_err(|source| Refusal::World { scenario: order.scenario.name().to_owned(), source: Box::new(source) })?;
     draft.end();

@@ -53,6 +53,11 @@ impl Stop {
         Some(self.code.load(Ordering::Acquire)).filter(|code| *code != 0)
     }
 
+    /// What is cancelled when it is pulled, for those who know nothing of cords.
+    pub fn token(&self) -> CancellationToken {
+        self.token.clone()
+    }
+
     /// Waits until it is pulled.
     pub async fn wait(&self) {
         self.token.cancelled().await;

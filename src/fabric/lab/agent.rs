@@ -10,7 +10,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::LabError;
-use super::folder::{Folder, secret};
+use super::folder::Folder;
+use crate::fabric::secret::secret;
 use crate::model::endpoint::EndpointId;
 
 /// Carries the token past the argument list, which everybody may read.

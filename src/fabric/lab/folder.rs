@@ -1,12 +1,13 @@
 //! The folder of one world: its agents' sockets and what they said on stderr. Nobody else may look into it.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::LabError;
+use crate::fabric::secret::secret;
 use crate::model::endpoint::EndpointId;
 
 const PREFIX: &str = "leakproof-lab-";
@@ -61,13 +62,6 @@ impl Folder {
     pub(super) fn remove(self) -> Result<(), LabError> {
         fs::remove_dir_all(&self.path).map_err(|source| failed(&self.path, source))
     }
-}
-
-/// 128 random bits as text: unguessable names, and tokens.
-pub(super) fn secret() -> io::Result<String> {
-    let mut bits = [0; 16];
-    File::open("/dev/urandom")?.read_exact(&mut bits)?;
-    Ok(bits.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn failed(path: &Path, source: io::Error) -> LabError {

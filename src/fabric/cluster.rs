@@ -1,0 +1,87 @@
+//! A Kubernetes cluster: a pod is a pod, and policies are enforced by whatever enforces them there.
+//!
+//! - which: [`context`] chooses the cluster, [`server`] talks to it, [`kinds`] and [`cni`] know what is in it
+//! - what: [`mark`] is on everything made, [`plan`] says what would be made, [`pods`] how a probe pod looks
+//! - who: [`Cluster`] makes worlds, [`Raised`] is one; `herd` watches its pods, `dial` reaches their agents
+//! - end: [`sweep`] removes what has a run's mark, `gather` saves what explains a failure
+//!
+//! A scenario's namespaces, pods and policies have exactly the names it gives them: on a cluster the name of a policy's
+//! own namespace is part of its meaning. So they are created, never taken over: one that is there already ends the run
+//! before anything is touched.
+
+pub mod cni;
+pub mod context;
+mod dial;
+pub mod error;
+mod gather;
+mod herd;
+pub mod kinds;
+pub mod mark;
+mod nodes;
+pub mod options;
+pub mod plan;
+mod pods;
+mod raised;
+pub mod server;
+mod state;
+pub mod sweep;
+
+use tokio_util::sync::CancellationToken;
+
+pub use error::ClusterError;
+pub use options::Options;
+pub use raised::Raised;
+pub use server::Server;
+
+use crate::fabric::Fabric;
+use crate::model::event::{Event, Listener};
+use crate::scenario::Scenario;
+
+/// Makes worlds in a cluster.
+#[derive(Clone)]
+pub struct Cluster {
+    server: Server,
+    version: String,
+    options: Options,
+}
+
+impl Cluster {
+    /// The cluster of a context: the one named, else the current one if it is a kind cluster's.
+    ///
+    /// # Errors
+    /// Where there is no such context, or nobody answers.
+    pub async fn connect(context: Option<&str>, options: Options) -> Result<Self, ClusterError> {
+        let (server, version) = Server::connect(context).await?;
+        let version = version.git_version;
+        let version = version.strip_prefix('v').unwrap_or(&version).to_owned();
+        Ok(Self { server, version, options })
+    }
+
+    /// The way to its API server.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+}
+
+impl Fabric for Cluster {
+    type Realised = Raised;
+    type Error = ClusterError;
+
+    async fn realise(
+        &self,
+        scenario: &Scenario,
+        run: &str,
+        listener: &dyn Listener,
+        enough: CancellationToken,
+    ) -> Result<Raised, ClusterError> {
+        let raised =
+            Raised::raise(&self.server, &self.version, &self.options, scenario, run, listener, &enough).await;
+        if raised.is_err() {
+            // What made it fail is the news; what could not be removed is said beside it.
+            for error in sweep::sweep(&self.server, run, &[]).await {
+                listener.hear(Event::Note { text: format!("left behind: {error}") });
+            }
+        }
+        raised
+    }
+}

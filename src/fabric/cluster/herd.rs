@@ -1,0 +1,197 @@
+//! All pods of a run, watched: one request to the API server for as long as the run goes on, from which every wait for a
+//! pod is served.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, WatchParams};
+use kube::core::WatchEvent;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::error::ClusterError;
+use super::mark;
+use super::server::{Place, Server};
+use super::state::{State, remedy, state};
+use crate::clock;
+use crate::model::endpoint::Addresses;
+use crate::model::moment::Moment;
+
+/// A watch is opened anew after so long, before proxies on the way grow tired of it.
+const LIFE_SECONDS: u32 = 280;
+/// Pause before a broken watch is opened anew.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// The pods of a run. Dropping it ends the watch.
+pub(super) struct Herd {
+    pods: watch::Receiver<Pods>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Pods {
+    by_place: BTreeMap<Place, Seen>,
+    happenings: Vec<(Moment, String, String)>,
+}
+
+#[derive(Debug, Clone)]
+struct Seen {
+    uid: String,
+    state: State,
+}
+
+impl Drop for Herd {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Herd {
+    /// Begins to watch.
+    pub(super) fn watch(server: &Server, run: &str) -> Self {
+        let (sender, pods) = watch::channel(Pods::default());
+        let api: Api<Pod> = Api::all(server.client());
+        let selector = mark::selector(Some(run));
+        let task = tokio::spawn(async move {
+            loop {
+                // A watch that breaks is told by the waits that time out; the next one begins with all there is.
+                let _broken = look(&api, &selector, &sender).await;
+                sleep(PAUSE).await;
+            }
+        });
+        Self { pods, task }
+    }
+
+    /// Waits until all of these pods run; `told` hears how many do.
+    ///
+    /// # Errors
+    /// At once when one cannot start; when `patience` is over; when told to stop.
+    pub(super) async fn running(
+        &self,
+        wanted: &[(Place, String)],
+        waiting: Waiting<'_>,
+    ) -> Result<BTreeMap<Place, Addresses>, ClusterError> {
+        let mut pods = self.pods.clone();
+        let until = Instant::now() + waiting.patience;
+        let mut counted = None;
+        loop {
+            let (mut there, mut missing) = (BTreeMap::new(), Vec::new());
+            {
+                let now = pods.borrow_and_update();
+                for (place, uid) in wanted {
+                    let seen = now.by_place.get(place).filter(|seen| seen.uid == *uid);
+                    let stuck = |why: String| {
+                        let remedy = remedy(&why, waiting.image, waiting.context);
+                        let pod = place.to_string().replace('`', "");
+                        Err(ClusterError::PodStuck { pod, why: format!("{why}{remedy}") })
+                    };
+                    match seen.map(|seen| &seen.state) {
+                        Some(State::Running(addresses)) => drop(there.insert(place.clone(), *addresses)),
+                        Some(State::Stuck(why)) => return stuck(why.clone()),
+                        Some(State::Ended(why)) => return stuck(why.clone()),
+                        Some(State::Going) => return stuck("somebody deletes it".into()),
+                        Some(State::Coming(what)) => missing.push(format!("pod {place} ({what})")),
+                        None => missing.push(format!("pod {place}")),
+                    }
+                }
+            }
+            if counted.replace(there.len()) != Some(there.len()) {
+                (waiting.told)(there.len());
+            }
+            if missing.is_empty() {
+                return Ok(there);
+            }
+            tokio::select! {
+                changed = timeout_at(until, pods.changed()) => if !matches!(changed, Ok(Ok(()))) {
+                    let pods = missing.join(", ");
+                    return Err(ClusterError::PodsLate { pods, waited: waiting.patience });
+                },
+                () = waiting.enough.cancelled() => {
+                    return Err(ClusterError::Stopped { doing: "pods were starting" });
+                }
+            }
+        }
+    }
+
+    /// Waits until a pod is gone.
+    ///
+    /// # Errors
+    /// When `patience` is over.
+    pub(super) async fn gone(&self, place: &Place, uid: &str, run: &str, patience: Duration) -> Result<(), ClusterError> {
+        let mut pods = self.pods.clone();
+        let there = |pods: &Pods| pods.by_place.get(place).is_some_and(|seen| seen.uid == uid);
+        let gone = timeout_at(Instant::now() + patience, pods.wait_for(|pods| !there(pods))).await;
+        if gone.is_ok_and(|gone| gone.is_ok()) {
+            return Ok(());
+        }
+        let stands = self.pods.borrow().by_place.get(place).map(|seen| format!("{:?}", seen.state)).unwrap_or_default();
+        Err(ClusterError::Left { what: format!("pod {place}"), waited: patience, stands, run: run.to_owned() })
+    }
+
+    /// What happened to pods that ran.
+    pub(super) fn happenings(&self) -> Vec<(Moment, String, String)> {
+        self.pods.borrow().happenings.clone()
+    }
+}
+
+/// What a wait needs to know.
+pub(super) struct Waiting<'a> {
+    pub(super) patience: Duration,
+    pub(super) image: &'a str,
+    pub(super) context: &'a str,
+    pub(super) enough: &'a CancellationToken,
+    pub(super) told: &'a (dyn Fn(usize) + Sync),
+}
+
+/// One watch, from all there is to its end.
+async fn look(api: &Api<Pod>, selector: &str, pods: &watch::Sender<Pods>) -> Result<(), kube::Error> {
+    // The watch cache of the server may be a little behind, and then catches up: nothing is missed.
+    let params = WatchParams::default().labels(selector).timeout(LIFE_SECONDS);
+    let mut events = Box::pin(api.watch(&params, "0").await?);
+    while let Some(event) = events.try_next().await? {
+        match event {
+            WatchEvent::Added(pod) | WatchEvent::Modified(pod) => pods.send_modify(|pods| pods.see(&pod)),
+            WatchEvent::Deleted(pod) => pods.send_modify(|pods| pods.miss(&pod)),
+            WatchEvent::Bookmark(_) => {}
+            WatchEvent::Error(status) => return Err(kube::Error::Api(status)),
+        }
+    }
+    Ok(())
+}
+
+fn place_of(pod: &Pod) -> Place {
+    Place { namespace: pod.metadata.namespace.clone(), name: pod.metadata.name.clone().unwrap_or_default() }
+}
+
+impl Pods {
+    fn see(&mut self, pod: &Pod) {
+        let place = place_of(pod);
+        let seen = Seen { uid: pod.metadata.uid.clone().unwrap_or_default(), state: state(pod) };
+        let before = self.by_place.insert(place.clone(), seen.clone());
+        let was_running = before.is_some_and(|before| matches!(before.state, State::Running(_)) && before.uid == seen.uid);
+        if was_running {
+            match seen.state {
+                State::Ended(why) => self.note(&place, why),
+                State::Stuck(why) => self.note(&place, why),
+                State::Running(_) | State::Coming(_) | State::Going => {}
+            }
+        }
+    }
+
+    fn miss(&mut self, pod: &Pod) {
+        let place = place_of(pod);
+        let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+        if self.by_place.get(&place).is_some_and(|seen| seen.uid == uid) {
+            self.by_place.remove(&place);
+        }
+    }
+
+    fn note(&mut self, place: &Place, what: String) {
+        self.happenings.push((clock::now(), format!("pod {}", place.to_string().replace('`', "")), what));
+    }
+}
+

@@ -1,0 +1,143 @@
+//! What a run would create and change, in order: pure, so that `--dry-run` needs no cluster.
+
+use std::num::NonZeroU8;
+
+use serde_json::{Value, json};
+
+use super::options::Options;
+use super::pods::{self, Make};
+use crate::model::labels::Labels;
+use crate::scenario::world::Pod;
+use crate::scenario::{Change, Scenario};
+
+/// One thing a run would do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Deed {
+    /// In which phase: `world`, or a stage's name.
+    pub phase: String,
+    /// What, in words.
+    pub what: String,
+    /// The object as it would be sent, without the run's marks; none for deletions.
+    pub manifest: Option<Value>,
+}
+
+/// The manifest of a namespace.
+pub(super) fn namespace(name: &str, labels: &Labels) -> Value {
+    json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name, "labels": labels } })
+}
+
+/// Everything a run of this scenario would do.
+pub fn plan(scenario: &Scenario, options: &Options) -> Vec<Deed> {
+    let mut deeds = Vec::new();
+    let mut deed = |phase: &str, what: String, manifest: Option<Value>| {
+        deeds.push(Deed { phase: phase.to_owned(), what, manifest });
+    };
+    let pod = |name: &str, pod: &Pod| {
+        let node = format!("the {} node that takes pods", nth(pod.node.0));
+        let made = pods::manifest(pod, &Make { name, node: &node, token: "(secret)" }, options);
+        (format!("create Pod {}/{name} on {node}", pod.namespace), made)
+    };
+    for (name, labels) in &scenario.bare().namespaces {
+        deed("world", format!("create Namespace {name}"), Some(namespace(name, labels)));
+        for secret in &options.pull_secrets {
+            let what = format!("create Secret {name}/{}, a copy of {}/{}", secret.name, secret.namespace, secret.name);
+            deed("world", what, None);
+        }
+    }
+    for (id, there) in &scenario.bare().pods {
+        let (what, made) = pod(scenario.name_of(*id), there);
+        deed("world", what, Some(made));
+    }
+    for stage in scenario.stages() {
+        for change in &stage.changes {
+            let namespace_of = |id| stage.world.pods.get(id).map_or("?", |pod| pod.namespace.as_str());
+            let (what, made) = match change {
+                Change::CreatePolicy(policy) => {
+                    (format!("create {} {}", kind(policy.manifest()), policy.reference()), Some(policy.manifest().clone()))
+                }
+                Change::ReplacePolicy(policy) => {
+                    (format!("replace {} {}", kind(policy.manifest()), policy.reference()), Some(policy.manifest().clone()))
+                }
+                Change::DeletePolicy(policy) => (format!("delete {} {policy}", policy.kind), None),
+                Change::RelabelPod(id, labels) => {
+                    (format!("label Pod {}/{}: {labels}", namespace_of(id), scenario.name_of(*id)), None)
+                }
+                Change::RelabelNamespace(name, labels) => (format!("label Namespace {name}: {labels}"), None),
+                Change::AddPod(id, there) => {
+                    let (what, made) = pod(scenario.name_of(*id), there);
+                    (what, Some(made))
+                }
+                Change::RemovePod(id) => (format!("delete Pod {}", scenario.name_of(*id)), None),
+            };
+            deed(&stage.name, what, made);
+        }
+    }
+    deed("tear-down", "delete everything above, by its mark and UID".to_owned(), None);
+    deeds
+}
+
+fn kind(manifest: &Value) -> &str {
+    manifest.get("kind").and_then(Value::as_str).unwrap_or("policy")
+}
+
+fn nth(ordinal: NonZeroU8) -> String {
+    let ending = match (ordinal.get() % 10, ordinal.get() % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{ordinal}{ending}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::model::document::Strictness;
+
+    #[test]
+    fn the_pipelines_plan_names_every_object_and_touches_nothing() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/ai-data-pipeline.yaml");
+        let scenario = crate::scenario::load(&file, Strictness::Strict).unwrap();
+        let told: Vec<String> = plan(&scenario, &Options::default()).into_iter().map(|deed| deed.what).collect();
+        assert_eq!(
+            told,
+            [
+                "create Namespace ai-data-pipeline",
+                "create Namespace ai-staging",
+                "create Pod ai-data-pipeline/ai-processing on the 1st node that takes pods",
+                "create Pod ai-data-pipeline/data-store on the 2nd node that takes pods",
+                "create Pod ai-data-pipeline/data-store-2 on the 1st node that takes pods",
+                "create Pod ai-staging/impostor on the 2nd node that takes pods",
+                "create Pod ai-data-pipeline/intruder on the 1st node that takes pods",
+                "create Pod ai-data-pipeline/unlabelled on the 2nd node that takes pods",
+                "create NetworkPolicy ai-data-pipeline/allow-ai-processing-to-data-store",
+                "delete everything above, by its mark and UID",
+            ]
+        );
+    }
+
+    #[test]
+    fn every_scenario_has_a_plan_and_every_object_in_it_a_name() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+        let mut planned = 0;
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            let path = entry.path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if !name.ends_with(".yaml") || name.ends_with(".policy.yaml") {
+                continue;
+            }
+            let scenario = crate::scenario::load(&path, Strictness::Normal).unwrap();
+            for deed in plan(&scenario, &Options::default()) {
+                if let Some(manifest) = deed.manifest {
+                    assert!(manifest["metadata"]["name"].is_string(), "{name}: {}", deed.what);
+                    planned += 1;
+                }
+            }
+        }
+        assert!(planned > 100, "only {planned} objects");
+    }
+}

@@ -1,0 +1,525 @@
+//! One world in a cluster, for others to work with.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{join_all, try_join_all};
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::Node;
+use kube::api::{Api, ListParams};
+use kube::core::ApiResource;
+use serde_json::{Map, Value, json};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::cni::{self, Cni};
+use super::dial::Doors;
+use super::error::{ClusterError, Said, Sort};
+use super::herd::{Herd, Waiting};
+use super::mark::{self, Owner, RUN};
+use super::nodes::Nodes;
+use super::options::Options;
+use super::plan;
+use super::pods::{self, Make};
+use super::server::{Place, Server};
+use super::{gather, kinds, sweep};
+use crate::clock;
+use crate::fabric::secret::secret;
+use crate::fabric::{Dial, Enacted, Placement, Realised};
+use crate::model::document::{FabricInfo, FabricKind};
+use crate::model::endpoint::EndpointId;
+use crate::model::event::{Event, Listener};
+use crate::model::labels::Labels;
+use crate::model::moment::Moment;
+use crate::model::prediction::PolicyRef;
+use crate::policy::Policy;
+use crate::scenario::world::{Pod, World};
+use crate::scenario::{Change, Scenario};
+
+/// A pod of a loaded image runs within seconds; one whose image is pulled takes longer.
+const PODS_WITHIN: Duration = Duration::from_secs(60);
+/// A pod that was told to end is gone within its grace and a few rounds of its kubelet.
+const GONE_WITHIN: Duration = Duration::from_secs(30);
+/// The controller that gives a namespace its service account works within this.
+const ACCOUNT_WITHIN: Duration = Duration::from_secs(15);
+const ACCOUNT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A scenario's world in a cluster.
+pub struct Raised {
+    pub(super) server: Server,
+    pub(super) run: String,
+    pub(super) namespaces: BTreeMap<String, Made>,
+    pub(super) pods: BTreeMap<EndpointId, Made>,
+    pub(super) placements: BTreeMap<EndpointId, Placement>,
+    pub(super) cni: Option<Cni>,
+    owner: Owner,
+    options: Options,
+    names: Vec<String>,
+    nodes: Nodes,
+    herd: Herd,
+    doors: Doors,
+    policies: BTreeMap<PolicyRef, Held>,
+    version: String,
+    warnings: Vec<String>,
+    left: Left,
+}
+
+/// Something this run made.
+#[derive(Debug, Clone)]
+pub(super) struct Made {
+    pub(super) place: Place,
+    pub(super) uid: String,
+    labels: Labels,
+}
+
+/// A policy this run made, as it last wrote it.
+#[derive(Debug, Clone)]
+struct Held {
+    kind: ApiResource,
+    place: Place,
+    uid: String,
+    version: String,
+}
+
+/// Whether the world still stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    Standing,
+    TornDown,
+}
+
+/// What the cluster is, apart from any scenario.
+struct Surroundings {
+    nodes: Nodes,
+    cni: Option<Cni>,
+}
+
+impl Raised {
+    /// Makes a scenario's bare world. What it made before an error is left to the caller to sweep.
+    pub(super) async fn raise(
+        server: &Server,
+        version: &str,
+        options: &Options,
+        scenario: &Scenario,
+        run: &str,
+        listener: &dyn Listener,
+        enough: &CancellationToken,
+    ) -> Result<Self, ClusterError> {
+        let bare = scenario.bare();
+        let (around, (), wide) = tokio::try_join!(
+            surroundings(server, options),
+            nothing_there(server, bare),
+            no_policy_there(server, scenario),
+        )?;
+        let mut raised = Self {
+            server: server.clone(),
+            run: run.to_owned(),
+            namespaces: BTreeMap::new(),
+            pods: BTreeMap::new(),
+            placements: BTreeMap::new(),
+            cni: around.cni,
+            owner: Owner::this(),
+            options: options.clone(),
+            names: scenario.endpoints().iter().map(|endpoint| endpoint.name.clone()).collect(),
+            warnings: warnings(scenario, &around.nodes),
+            nodes: around.nodes,
+            herd: Herd::watch(server, run),
+            doors: Doors::new(server),
+            policies: BTreeMap::new(),
+            version: version.to_owned(),
+            // Until it is whole, whoever raises it sweeps.
+            left: Left::TornDown,
+        };
+        drop(wide);
+        if enough.is_cancelled() {
+            return Err(ClusterError::Stopped { doing: "the cluster was looked at" });
+        }
+        raised.make_namespaces(bare).await?;
+        let pods: Vec<(EndpointId, &Pod)> = bare.pods.iter().map(|(id, pod)| (*id, pod)).collect();
+        raised.make_pods(&pods, enough, listener).await?;
+        raised.left = Left::Standing;
+        Ok(raised)
+    }
+
+    fn name(&self, id: EndpointId) -> &str {
+        self.names.get(id.index()).map_or("?", String::as_str)
+    }
+
+    async fn make_namespaces(&mut self, world: &World) -> Result<(), ClusterError> {
+        let server = &self.server;
+        let make = |name: &String, labels: &Labels| {
+            let mut manifest = plan::namespace(name, labels);
+            mark::mark(&mut manifest, &self.run, &self.owner);
+            let (place, labels) = (Place::cluster(name), labels.clone());
+            async move {
+                let created = server.create(&kinds::namespace(), &place, &manifest).await;
+                let created = created.map_err(|error| exists(error, &place, "namespace"))?;
+                Ok((place.name.clone(), Made { place, uid: created.metadata.uid.unwrap_or_default(), labels }))
+            }
+        };
+        // All are waited for, so that what was made is known whatever became of the others.
+        let made = join_all(world.namespaces.iter().map(|(name, labels)| make(name, labels))).await;
+        let made: Result<Vec<(String, Made)>, ClusterError> = made.into_iter().collect();
+        let made = made?;
+        self.copy_pull_secrets(made.iter().map(|(name, _)| name.as_str())).await?;
+        self.namespaces.extend(made);
+        Ok(())
+    }
+
+    /// Gives every namespace the secrets that its pods' image is pulled with.
+    async fn copy_pull_secrets(&self, namespaces: impl Iterator<Item = &str>) -> Result<(), ClusterError> {
+        let namespaces: Vec<&str> = namespaces.collect();
+        for secret in &self.options.pull_secrets {
+            let from = Place::inside(&secret.namespace, &secret.name);
+            let found = self.server.get(&kinds::secret(), &from).await?;
+            let found = found.ok_or_else(|| ClusterError::Request {
+                verb: "reading",
+                what: format!("Secret {from}"),
+                source: Said::text("it is not there; `--pull-secret` names one that exists"),
+            })?;
+            try_join_all(namespaces.iter().map(|namespace| {
+                let mut copy = json!({
+                    "apiVersion": "v1", "kind": "Secret",
+                    "metadata": { "name": secret.name, "namespace": namespace },
+                    "type": found.data.get("type"), "data": found.data.get("data"),
+                });
+                mark::mark(&mut copy, &self.run, &self.owner);
+                let place = Place::inside(namespace, &secret.name);
+                async move { self.server.create(&kinds::secret(), &place, &copy).await }
+            }))
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Makes pods, all at once, and waits until their agents run.
+    async fn make_pods(
+        &mut self,
+        wanted: &[(EndpointId, &Pod)],
+        enough: &CancellationToken,
+        listener: &dyn Listener,
+    ) -> Result<(), ClusterError> {
+        let tokens: Result<Vec<String>, std::io::Error> = wanted.iter().map(|_| secret()).collect();
+        let tokens = tokens.map_err(|source| ClusterError::Token { source })?;
+        let created = join_all(wanted.iter().zip(&tokens).map(|((id, pod), token)| self.make_pod(*id, pod, token))).await;
+        let created: Result<Vec<Made>, ClusterError> = created.into_iter().collect();
+        let created = created?;
+        let told = |running: usize| listener.hear(Event::Progress { done: running as u64 });
+        let waiting = Waiting {
+            patience: PODS_WITHIN,
+            image: &self.options.image,
+            context: self.server.context(),
+            enough,
+            told: &told,
+        };
+        let places: Vec<(Place, String)> = created.iter().map(|made| (made.place.clone(), made.uid.clone())).collect();
+        let running = match self.herd.running(&places, waiting).await {
+            Err(ClusterError::PodsLate { pods, waited }) => {
+                let why = gather::why_late(&self.server, &places).await;
+                return Err(ClusterError::PodsLate { pods: format!("{pods}{why}"), waited });
+            }
+            running => running?,
+        };
+        for (((id, pod), made), token) in wanted.iter().zip(created).zip(tokens) {
+            let addresses = running.get(&made.place).copied().unwrap_or_default();
+            self.doors.add(*id, made.place.clone(), pods::control_port(pod));
+            let node = Some(self.nodes.at(pod.node).to_owned());
+            self.placements.insert(*id, Placement { node, addresses, token });
+            self.pods.insert(*id, made);
+        }
+        Ok(())
+    }
+
+    async fn make_pod(&self, id: EndpointId, pod: &Pod, token: &str) -> Result<Made, ClusterError> {
+        let name = self.name(id);
+        let make = Make { name, node: self.nodes.at(pod.node), token };
+        let mut manifest = pods::manifest(pod, &make, &self.options);
+        mark::mark(&mut manifest, &self.run, &self.owner);
+        let place = Place::inside(&pod.namespace, name);
+        let give_up = Instant::now() + ACCOUNT_WITHIN;
+        loop {
+            match self.server.create(&kinds::pod(), &place, &manifest).await {
+                // A namespace has its service account a moment after it was made, and takes no pod before.
+                Err(ClusterError::Request { source, .. })
+                    if source.sort() == Sort::Forbidden
+                        && source.to_string().contains("serviceaccount \"default\" not found")
+                        && Instant::now() < give_up =>
+                {
+                    sleep(ACCOUNT_PAUSE).await;
+                }
+                created => {
+                    let created = created.map_err(|error| exists(error, &place, "pod"))?;
+                    let uid = created.metadata.uid.unwrap_or_default();
+                    return Ok(Made { place, uid, labels: pod.labels.clone() });
+                }
+            }
+        }
+    }
+
+    async fn remove_pod(&mut self, id: EndpointId) -> Result<(), ClusterError> {
+        self.doors.remove(id);
+        self.placements.remove(&id);
+        let Some(made) = self.pods.remove(&id) else { return Ok(()) };
+        self.server.delete(&kinds::pod(), &made.place, &made.uid, None).await?;
+        self.herd.gone(&made.place, &made.uid, &self.run, GONE_WITHIN).await
+    }
+
+    /// Makes one change that is none of pods coming or going.
+    async fn change(&mut self, change: &Change) -> Result<(), ClusterError> {
+        match change {
+            Change::CreatePolicy(policy) => self.create_policy(policy).await,
+            Change::ReplacePolicy(policy) => self.replace_policy(policy).await,
+            Change::DeletePolicy(reference) => {
+                let Some(held) = self.policies.remove(reference) else { return Ok(()) };
+                self.server.delete(&held.kind, &held.place, &held.uid, None).await
+            }
+            Change::RelabelPod(id, labels) => {
+                let Some(made) = self.pods.get_mut(id) else { return Ok(()) };
+                relabel(&self.server, &kinds::pod(), made, labels).await
+            }
+            Change::RelabelNamespace(name, labels) => {
+                let Some(made) = self.namespaces.get_mut(name) else { return Ok(()) };
+                relabel(&self.server, &kinds::namespace(), made, labels).await
+            }
+            Change::AddPod(..) | Change::RemovePod(_) => Ok(()),
+        }
+    }
+
+    async fn create_policy(&mut self, policy: &Policy) -> Result<(), ClusterError> {
+        let (kind, place) = kinds::policy(&self.server, policy).await?;
+        let manifest = self.marked(policy, &place);
+        let created = self.server.create(&kind, &place, &manifest).await;
+        let created = created.map_err(|error| exists(error, &place, &kind.kind))?;
+        let uid = created.metadata.uid.unwrap_or_default();
+        let version = created.metadata.resource_version.unwrap_or_default();
+        self.policies.insert(policy.reference(), Held { kind, place, uid, version });
+        Ok(())
+    }
+
+    async fn replace_policy(&mut self, policy: &Policy) -> Result<(), ClusterError> {
+        let reference = policy.reference();
+        let Some(held) = self.policies.get(&reference).cloned() else { return self.create_policy(policy).await };
+        let mut manifest = self.marked(policy, &held.place);
+        manifest["metadata"]["uid"] = json!(held.uid);
+        manifest["metadata"]["resourceVersion"] = json!(held.version);
+        let replaced = self.server.replace(&held.kind, &held.place, &manifest).await?;
+        let version = replaced.metadata.resource_version.unwrap_or_default();
+        self.policies.insert(reference, Held { version, ..held });
+        Ok(())
+    }
+
+    fn marked(&self, policy: &Policy, place: &Place) -> Value {
+        let mut manifest = policy.manifest().clone();
+        mark::mark(&mut manifest, &self.run, &self.owner);
+        if let Some(namespace) = &place.namespace {
+            manifest["metadata"]["namespace"] = json!(namespace);
+        }
+        manifest
+    }
+
+    /// Kinds without namespaces of which this run may have made objects.
+    fn wide(&self) -> Vec<ApiResource> {
+        let mut wide: Vec<ApiResource> = Vec::new();
+        for held in self.policies.values().filter(|held| held.place.namespace.is_none()) {
+            if !wide.contains(&held.kind) {
+                wide.push(held.kind.clone());
+            }
+        }
+        wide
+    }
+}
+
+/// Gives an object of ours these labels, all of them; the run's mark stays.
+async fn relabel(server: &Server, kind: &ApiResource, made: &mut Made, labels: &Labels) -> Result<(), ClusterError> {
+    let mut wanted = Map::new();
+    for key in made.labels.0.keys().filter(|key| labels.get(key).is_none()) {
+        wanted.insert(key.clone(), Value::Null);
+    }
+    for (key, value) in &labels.0 {
+        wanted.insert(key.clone(), json!(value));
+    }
+    server.merge(kind, &made.place, &json!({ "metadata": { "uid": made.uid, "labels": wanted } })).await?;
+    made.labels = labels.clone();
+    Ok(())
+}
+
+async fn surroundings(server: &Server, options: &Options) -> Result<Surroundings, ClusterError> {
+    let nodes: Api<Node> = Api::all(server.client());
+    let sets: Api<DaemonSet> = Api::all(server.client());
+    let everything = ListParams::default();
+    let (nodes, sets) = tokio::join!(nodes.list(&everything), sets.list(&everything));
+    let nodes = nodes.map_err(|error| ClusterError::Request {
+        verb: "listing",
+        what: "nodes".to_owned(),
+        source: Said::new(&error),
+    })?;
+    // Not to know the network plugin costs a word in the report, and no verdict.
+    let cni = sets.ok().and_then(|sets| cni::recognise(&sets.items));
+    Ok(Surroundings { nodes: Nodes::choose(&nodes.items, options)?, cni })
+}
+
+/// Makes sure that none of the namespaces is there, before any is made.
+async fn nothing_there(server: &Server, world: &World) -> Result<(), ClusterError> {
+    let looks = world.namespaces.keys().map(|name| async move {
+        let place = Place::cluster(name);
+        let Some(there) = server.get(&kinds::namespace(), &place).await? else { return Ok(()) };
+        let run = there.metadata.labels.as_ref().and_then(|labels| labels.get(RUN));
+        let whose = match (run, &there.metadata.deletion_timestamp) {
+            (_, Some(_)) => " (it is being deleted: wait a moment)".to_owned(),
+            (Some(run), None) => format!(" (run {run} made it)"),
+            (None, None) => String::new(),
+        };
+        Err(ClusterError::Exists { what: format!("namespace {place}"), whose })
+    });
+    try_join_all(looks).await.map(drop)
+}
+
+/// Makes sure that none of the policies that stand outside namespaces is there, in any stage.
+async fn no_policy_there(server: &Server, scenario: &Scenario) -> Result<Vec<ApiResource>, ClusterError> {
+    let policies = scenario.stages().iter().flat_map(|stage| &stage.changes).filter_map(|change| match change {
+        Change::CreatePolicy(policy @ Policy::Unknown(_)) => Some(policy),
+        Change::CreatePolicy(Policy::Network(_))
+        | Change::ReplacePolicy(_)
+        | Change::DeletePolicy(_)
+        | Change::RelabelPod(..)
+        | Change::RelabelNamespace(..)
+        | Change::AddPod(..)
+        | Change::RemovePod(_) => None,
+    });
+    let looks = policies.map(|policy| async move {
+        let (kind, place) = kinds::policy(server, policy).await?;
+        if place.namespace.is_some() {
+            return Ok(None);
+        }
+        match server.get(&kind, &place).await? {
+            None => Ok(Some(kind)),
+            Some(_) => Err(ClusterError::Exists { what: format!("{} {place}", kind.kind), whose: String::new() }),
+        }
+    });
+    Ok(try_join_all(looks).await?.into_iter().flatten().collect())
+}
+
+fn exists(error: ClusterError, place: &Place, kind: &str) -> ClusterError {
+    match error.sort() {
+        Some(Sort::AlreadyExists) => ClusterError::Exists { what: format!("{kind} {place}"), whose: String::new() },
+        Some(Sort::NotFound | Sort::Conflict | Sort::Forbidden | Sort::Passing | Sort::Lasting) | None => error,
+    }
+}
+
+/// What a person should know of how this cluster differs from what the scenario thought of.
+fn warnings(scenario: &Scenario, nodes: &Nodes) -> Vec<String> {
+    let worlds = scenario.stages().iter().map(|stage| &stage.world).chain([scenario.bare()]);
+    let highest = worlds.flat_map(|world| world.pods.values()).map(|pod| pod.node.0.get()).max().unwrap_or(1);
+    let mut warnings = Vec::new();
+    if usize::from(highest) > nodes.count() {
+        warnings.push(format!(
+            "the scenario spreads its pods over {highest} nodes, and {} of this cluster takes pods ({}): some flows that \
+             should cross nodes do not",
+            nodes.count(),
+            nodes.names().join(", ")
+        ));
+    }
+    warnings
+}
+
+impl Realised for Raised {
+    type Error = ClusterError;
+
+    fn info(&self) -> FabricInfo {
+        let cni = self.cni.as_ref().map_or_else(|| "no network plugin recognised".to_owned(), ToString::to_string);
+        let mut facts = BTreeMap::from([
+            ("context".to_owned(), self.server.context().to_owned()),
+            ("kubernetes".to_owned(), self.version.clone()),
+            ("nodes".to_owned(), self.nodes.names().join(", ")),
+            ("agent-image".to_owned(), self.options.image.clone()),
+            ("requests".to_owned(), self.server.requests().to_string()),
+        ]);
+        if let Some(cni) = &self.cni {
+            facts.insert("cni".to_owned(), cni.name.word().to_owned());
+            facts.extend(cni.version.iter().map(|version| ("cni-version".to_owned(), version.clone())));
+        }
+        FabricInfo {
+            kind: FabricKind::Cluster,
+            summary: format!("cluster {}: Kubernetes {}, {cni}", self.server.context(), self.version),
+            facts,
+            fault: None,
+        }
+    }
+
+    fn placements(&self) -> &BTreeMap<EndpointId, Placement> {
+        &self.placements
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
+    }
+
+    fn dial(&self) -> Arc<dyn Dial> {
+        Arc::new(self.doors.clone())
+    }
+
+    /// Pods come and go first: what they take is the kubelets' time, and convergence is about the network. So `sent` is
+    /// when the first other change was sent, or when the pods were as they should be.
+    async fn enact(&mut self, changes: &[Change], _after: &World) -> Result<Enacted, ClusterError> {
+        let mut coming: Vec<(EndpointId, &Pod)> = Vec::new();
+        for change in changes {
+            match change {
+                Change::RemovePod(id) => self.remove_pod(*id).await?,
+                Change::AddPod(id, pod) => coming.push((*id, pod)),
+                Change::CreatePolicy(_)
+                | Change::ReplacePolicy(_)
+                | Change::DeletePolicy(_)
+                | Change::RelabelPod(..)
+                | Change::RelabelNamespace(..) => {}
+            }
+        }
+        if !coming.is_empty() {
+            self.make_pods(&coming, &CancellationToken::new(), &|_: Event| {}).await?;
+        }
+        let sent = clock::now();
+        for change in changes {
+            self.change(change).await?;
+        }
+        Ok(Enacted { sent, acknowledged: clock::now() })
+    }
+
+    fn happenings(&self) -> Vec<(Moment, String, String)> {
+        self.herd.happenings()
+    }
+
+    async fn steps_inside(&self) -> Vec<String> {
+        let context = self.server.context();
+        let mut lines = vec![format!("The world stays in {context} until Ctrl-C. To look at it, from another terminal:")];
+        lines.extend(self.pods.values().map(|made| {
+            let namespace = made.place.namespace.as_deref().unwrap_or_default();
+            format!("  kubectl --context {context} -n {namespace} describe pod {}", made.place.name)
+        }));
+        lines.extend(self.namespaces.keys().map(|namespace| {
+            format!("  kubectl --context {context} -n {namespace} get networkpolicies -o yaml")
+        }));
+        lines
+    }
+
+    async fn gather(&self, folder: &Path, concerned: &BTreeSet<EndpointId>) -> Vec<String> {
+        gather::gather(self, folder, concerned).await
+    }
+
+    async fn tear_down(mut self) -> Vec<ClusterError> {
+        self.left = Left::TornDown;
+        sweep::sweep(&self.server, &self.run, &self.wide()).await
+    }
+}
+
+impl Drop for Raised {
+    fn drop(&mut self) {
+        if self.left == Left::Standing {
+            tracing::warn!(
+                "the world of run {} was dropped without being torn down; `leakproof clean --run {}` removes it",
+                self.run,
+                self.run
+            );
+        }
+    }
+}

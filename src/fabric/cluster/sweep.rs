@@ -1,0 +1,170 @@
+//! Removing what a run made, found by its mark and deleted by UID: what tear-down does, and `leakproof clean` for a run
+//! that was killed. Nothing without the mark is touched, except with the namespace it stands in.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use futures::future::join_all;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{Api, DynamicObject, ListParams, WatchParams};
+use kube::core::{ApiResource, WatchEvent};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::error::{ClusterError, Said};
+use super::kinds;
+use super::mark::{self, OWNER, Owner, RUN};
+use super::server::{Place, Server};
+
+/// A namespace is gone a few seconds after its last pod; a cluster under load takes longer.
+const PATIENCE: Duration = Duration::from_secs(90);
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// Something with a run's mark.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// Its kind.
+    pub kind: ApiResource,
+    /// Where it stands.
+    pub place: Place,
+    /// Which one it is.
+    pub uid: String,
+    /// The run.
+    pub run: String,
+    /// The process that made it.
+    pub owner: Option<Owner>,
+    /// When it was created: RFC 3339.
+    pub created: String,
+}
+
+impl std::fmt::Display for Found {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.kind.kind, self.place.to_string().replace('`', ""))
+    }
+}
+
+/// Everything of a run, or of all runs: namespaces first, and of what stands inside a found namespace nothing, since it
+/// goes with it. `wide` are the kinds without namespaces that are looked through too.
+///
+/// # Errors
+/// All that went wrong while looking; what was found is incomplete then.
+pub async fn find(server: &Server, run: Option<&str>, wide: &[ApiResource]) -> (Vec<Found>, Vec<ClusterError>) {
+    let selector = mark::selector(run);
+    let mut looked = vec![kinds::namespace(), kinds::network_policy(), kinds::pod(), kinds::secret()];
+    looked.extend(wide.iter().cloned());
+    let lists = looked.iter().map(|kind| server.list(kind, &selector));
+    let (mut found, mut errors) = (Vec::new(), Vec::new());
+    for (kind, list) in looked.iter().zip(join_all(lists).await) {
+        match list {
+            Ok(objects) => found.extend(objects.iter().filter_map(|object| read(kind, object))),
+            Err(error) => errors.push(error),
+        }
+    }
+    let ours: Vec<String> = found.iter().filter(|f| f.kind.kind == "Namespace").map(|f| f.place.name.clone()).collect();
+    found.retain(|found| !found.place.namespace.as_ref().is_some_and(|inside| ours.contains(inside)));
+    (found, errors)
+}
+
+fn read(kind: &ApiResource, object: &DynamicObject) -> Option<Found> {
+    let metadata = &object.metadata;
+    // The server selected by label already; what is deleted is looked at twice.
+    let run = metadata.labels.as_ref()?.get(RUN)?.clone();
+    let owner = metadata.annotations.as_ref().and_then(|all| Owner::parse(all.get(OWNER)?));
+    Some(Found {
+        kind: kind.clone(),
+        place: Place { namespace: metadata.namespace.clone(), name: metadata.name.clone()? },
+        uid: metadata.uid.clone()?,
+        run,
+        owner,
+        created: metadata.creation_timestamp.as_ref().map(|time| time.0.to_string()).unwrap_or_default(),
+    })
+}
+
+/// Deletes what was found, all at once, and waits until the namespaces are gone.
+///
+/// # Errors
+/// All of them; goes on after each.
+pub async fn remove(server: &Server, found: &[Found]) -> Vec<ClusterError> {
+    let deletions = found.iter().map(|found| server.delete(&found.kind, &found.place, &found.uid, None));
+    let mut errors: Vec<ClusterError> = join_all(deletions).await.into_iter().filter_map(Result::err).collect();
+    let namespaces: BTreeMap<String, &Found> =
+        found.iter().filter(|f| f.kind.kind == "Namespace").map(|f| (f.uid.clone(), f)).collect();
+    errors.extend(wait_gone(server, namespaces).await);
+    errors
+}
+
+/// Removes a whole run.
+///
+/// # Errors
+/// All of them; goes on after each.
+pub(super) async fn sweep(server: &Server, run: &str, wide: &[ApiResource]) -> Vec<ClusterError> {
+    let (found, mut errors) = find(server, Some(run), wide).await;
+    errors.extend(remove(server, &found).await);
+    errors
+}
+
+/// Waits until no namespace of these UIDs is there any more.
+async fn wait_gone(server: &Server, mut waiting: BTreeMap<String, &Found>) -> Vec<ClusterError> {
+    let api: Api<Namespace> = Api::all(server.client());
+    let until = Instant::now() + PATIENCE;
+    let mut stands: BTreeMap<String, String> = BTreeMap::new();
+    while !waiting.is_empty() {
+        match timeout_at(until, watch_going(&api, &mut waiting, &mut stands)).await {
+            Ok(Ok(())) => {}
+            // The watch broke: the next one begins with all there is.
+            Ok(Err(_broken)) => sleep(PAUSE).await,
+            Err(_elapsed) => break,
+        }
+        if Instant::now() >= until {
+            break;
+        }
+    }
+    waiting
+        .iter()
+        .map(|(uid, found)| ClusterError::Left {
+            what: format!("namespace {}", found.place),
+            waited: PATIENCE,
+            stands: stands.get(uid).cloned().unwrap_or_else(|| "it is still there".to_owned()),
+            run: found.run.clone(),
+        })
+        .collect()
+}
+
+async fn watch_going(
+    api: &Api<Namespace>,
+    waiting: &mut BTreeMap<String, &Found>,
+    stands: &mut BTreeMap<String, String>,
+) -> Result<(), Said> {
+    let said = |error: kube::Error| Said::new(&error);
+    let wanted = ListParams::default().labels(&mark::selector(None));
+    let list = api.list(&wanted).await.map_err(said)?;
+    let there: Vec<&str> = list.items.iter().filter_map(|namespace| namespace.metadata.uid.as_deref()).collect();
+    waiting.retain(|uid, _| there.contains(&uid.as_str()));
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    let version = list.metadata.resource_version.unwrap_or_default();
+    let params = WatchParams::default().labels(&mark::selector(None)).timeout(60);
+    let mut events = Box::pin(api.watch(&params, &version).await.map_err(said)?);
+    while let Some(event) = events.try_next().await.map_err(said)? {
+        match event {
+            WatchEvent::Deleted(namespace) => {
+                waiting.remove(namespace.metadata.uid.as_deref().unwrap_or_default());
+                if waiting.is_empty() {
+                    return Ok(());
+                }
+            }
+            WatchEvent::Added(namespace) | WatchEvent::Modified(namespace) => {
+                let conditions = namespace.status.and_then(|status| status.conditions).unwrap_or_default();
+                let told = conditions.into_iter().filter(|condition| condition.status == "True");
+                let told: Vec<String> = told.filter_map(|condition| condition.message).collect();
+                if let Some(uid) = namespace.metadata.uid.filter(|_| !told.is_empty()) {
+                    stands.insert(uid, told.join("; "));
+                }
+            }
+            WatchEvent::Bookmark(_) => {}
+            WatchEvent::Error(status) => return Err(Said::new(&kube::Error::Api(status))),
+        }
+    }
+    Ok(())
+}
