@@ -2,6 +2,7 @@
 //! back; they judge nothing.
 
 pub mod ask;
+pub mod cluster;
 pub mod image;
 pub mod output;
 pub mod render;
@@ -57,6 +58,8 @@ pub enum Command {
     Report(render::ReportArguments),
     /// Compare two runs cell by cell
     Diff(render::DiffArguments),
+    /// Remove what killed runs left in a cluster
+    Clean(cluster::CleanArguments),
     /// Pack the agent into an image archive, without Docker
     Image(image::ImageArguments),
     /// Print the JSON Schema of scenario files, for editors
@@ -73,6 +76,7 @@ impl Cli {
             | Command::Explain(_)
             | Command::Report(_)
             | Command::Diff(_)
+            | Command::Clean(_)
             | Command::Image(_)
             | Command::Schema => Need::Nothing,
         }
@@ -92,6 +96,7 @@ pub async fn execute(cli: &Cli, ground: &Ground) -> io::Result<u8> {
         Command::Explain(arguments) => ask::explain(arguments, look),
         Command::Report(arguments) => render::report(arguments, look),
         Command::Diff(arguments) => render::diff(arguments, look),
+        Command::Clean(arguments) => cluster::clean(arguments, look).await,
         Command::Image(arguments) => image::image(arguments, look),
         Command::Schema => {
             let schema = serde_json::to_string_pretty(&crate::scenario::schema())?;

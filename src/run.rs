@@ -9,21 +9,30 @@
 
 mod ask;
 mod assemble;
+mod carry;
+mod cluster;
 mod command;
 mod draft;
 mod error;
 mod forecast;
 mod ground;
+mod keepsakes;
 mod lab;
 mod pipeline;
 mod stop;
+mod suspect;
 mod tolerance;
 mod vigil;
 
+use std::path::Path;
 use std::time::Duration;
 
 pub use crate::watch::Quiet;
 pub use ask::explain;
+pub use cluster::{
+    Connected, Deed, Leftovers, OptionSyntax, Options as ClusterOptions, PullSecret, Toleration, clean, connect,
+    dry_run, in_cluster, leftovers,
+};
 pub use error::{Refusal, chain};
 pub use forecast::forecast;
 pub use ground::{Ground, Need};
@@ -55,6 +64,8 @@ pub struct Order<'a> {
     pub keep: Keep,
     /// How to watch after the last stage has converged; none: the run ends there.
     pub vigil: Option<Vigil<'a>>,
+    /// Where to gather what explains a failure; nowhere where it is left out.
+    pub artifacts: Option<&'a Path>,
     /// Deliberate faults of the lab, as written.
     pub faults: &'a [String],
 }

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::cluster::{PodArguments, Which};
 use super::output::{self, Look};
 use crate::exit::{self, Exit};
 use crate::model::document::{Document, Strictness};
 use crate::report;
 use crate::report::file::{SaveError, save};
-use crate::run::{self, Ground, Keep, Need, Order, Stop, Until, Vigil};
+use crate::run::{self, Connected, Ground, Keep, Need, Order, Stop, Until, Vigil};
 
 /// Arguments of `run`.
 #[derive(Debug, Clone, Args)]
@@ -39,9 +40,25 @@ pub struct RunArguments {
     /// How to probe.
     #[command(flatten)]
     pub probing: Probing,
+    /// Keep the world after the verdicts and print how to look into it; Ctrl-C ends it
+    #[arg(long)]
+    pub keep: bool,
+    /// Gather what explains a failure in a folder below this one (lab: only if given; cluster: the system's temporary
+    /// folder)
+    #[arg(long, value_name = "DIR")]
+    pub artifacts: Option<PathBuf>,
+    /// List what would be created in a cluster, and touch nothing; with --verbose, the whole objects
+    #[arg(long)]
+    pub dry_run: bool,
     /// The lab's options.
     #[command(flatten)]
     pub lab: LabArguments,
+    /// Which cluster.
+    #[command(flatten)]
+    pub which: Which,
+    /// How pods are made there.
+    #[command(flatten)]
+    pub pods: PodArguments,
 }
 
 /// Where a scenario is made real.
@@ -49,6 +66,8 @@ pub struct RunArguments {
 pub enum On {
     /// Network namespaces on this machine; no root, no Docker, no cluster.
     Lab,
+    /// A Kubernetes cluster.
+    Cluster,
 }
 
 /// Files to write reports to. With several scenarios a name that is a folder gets one file each.
@@ -94,17 +113,15 @@ pub struct LabArguments {
     /// Make the lab wrong on purpose, to see that it is noticed; repeatable (`--fault help` lists them)
     #[arg(long = "fault", value_name = "FAULT")]
     pub faults: Vec<String>,
-    /// Keep the lab after the verdicts and print how to step into it; Ctrl-C ends it
-    #[arg(long)]
-    pub keep: bool,
 }
 
 impl RunArguments {
     /// What must be made ready before any thread starts.
     pub fn need(&self) -> Need {
         match self.on {
-            On::Lab if self.lab.faults.iter().any(|fault| fault == "help") => Need::Nothing,
+            On::Lab if self.asks_for_faults() => Need::Nothing,
             On::Lab => Need::Lab,
+            On::Cluster => Need::Nothing,
         }
     }
 }
@@ -114,18 +131,29 @@ impl RunArguments {
 /// # Errors
 /// Where output cannot be written.
 pub async fn run(arguments: &RunArguments, ground: &Ground, look: &Look) -> io::Result<u8> {
-    if arguments.need() == Need::Nothing {
+    if arguments.asks_for_faults() {
         output::print(|w| w.write_all(run::fault_help().as_bytes()))?;
         return Ok(0);
+    }
+    if let Some(complaint) = arguments.misfit() {
+        output::complain(complaint);
+        return Ok(exit::USAGE);
+    }
+    if arguments.dry_run {
+        return dry_run(arguments, look);
     }
     if let Err(complaint) = arguments.reports.check(&arguments.scenarios) {
         output::complain(&complaint);
         return Ok(exit::USAGE);
     }
+    let site = match Site::prepare(arguments).await {
+        Ok(site) => site,
+        Err(code) => return Ok(code),
+    };
     let stop = Stop::on_signals();
     let mut gravest = 0;
     for file in &arguments.scenarios {
-        let code = one(arguments, file, None, ground, look, &stop).await?;
+        let code = one(arguments, file, &site, None, ground, look, &stop).await?;
         gravest = exit::gravest(gravest, code);
         if stop.pulled() {
             break;
@@ -134,10 +162,85 @@ pub async fn run(arguments: &RunArguments, ground: &Ground, look: &Look) -> io::
     Ok(gravest)
 }
 
+/// Where scenarios are run, made ready once for all of them.
+pub(super) enum Site {
+    Lab,
+    Cluster(Connected),
+}
+
+impl Site {
+    /// Makes it ready, or says why it cannot and gives the exit code.
+    pub(super) async fn prepare(arguments: &RunArguments) -> Result<Self, u8> {
+        match arguments.on {
+            On::Lab => Ok(Self::Lab),
+            On::Cluster => match run::connect(arguments.which.context.as_deref(), arguments.pods.options()).await {
+                Ok(connected) => Ok(Self::Cluster(connected)),
+                Err(refusal) => {
+                    output::complain(&run::chain(&refusal));
+                    Err(refusal.exit())
+                }
+            },
+        }
+    }
+}
+
+impl RunArguments {
+    /// Whether the list of faults is asked for, and nothing is to be run.
+    pub(super) fn asks_for_faults(&self) -> bool {
+        self.lab.faults.iter().any(|fault| fault == "help")
+    }
+
+    /// What is wrong with these arguments together.
+    pub(super) fn misfit(&self) -> Option<&'static str> {
+        match self.on {
+            On::Lab if self.dry_run => Some("--dry-run is for --on cluster: the lab creates nothing outside itself"),
+            On::Cluster if !self.lab.faults.is_empty() => {
+                Some("--fault is for the lab: a cluster cannot be told to be wrong")
+            }
+            On::Lab | On::Cluster => None,
+        }
+    }
+
+    /// Where to gather what explains a failure: in the lab the same command shows it again, in a cluster nothing may.
+    fn artifacts(&self) -> Option<PathBuf> {
+        match self.on {
+            On::Lab => self.artifacts.clone(),
+            On::Cluster => Some(self.artifacts.clone().unwrap_or_else(std::env::temp_dir)),
+        }
+    }
+}
+
+/// Lists what runs would create and change.
+fn dry_run(arguments: &RunArguments, look: &Look) -> io::Result<u8> {
+    let strictness = if arguments.strict { Strictness::Strict } else { Strictness::Normal };
+    let mut gravest = 0;
+    for file in &arguments.scenarios {
+        let scenario = match super::load(file, strictness, look) {
+            Ok(scenario) => scenario,
+            Err(code) => {
+                gravest = exit::gravest(gravest, code);
+                continue;
+            }
+        };
+        output::print(|w| {
+            writeln!(w, "{}", scenario.name())?;
+            for deed in run::dry_run(&scenario, &arguments.pods.options()) {
+                writeln!(w, "  {}: {}", deed.phase, deed.what)?;
+                if let Some(manifest) = deed.manifest.filter(|_| look.verbose) {
+                    writeln!(w, "    {manifest}")?;
+                }
+            }
+            Ok(())
+        })?;
+    }
+    Ok(gravest)
+}
+
 /// Runs one scenario, and watches it where a vigil is given.
 pub(super) async fn one(
     arguments: &RunArguments,
     file: &Path,
+    site: &Site,
     vigil: Option<Vigil<'_>>,
     ground: &Ground,
     look: &Look,
@@ -148,6 +251,7 @@ pub(super) async fn one(
         Ok(scenario) => scenario,
         Err(code) => return Ok(code),
     };
+    let artifacts = arguments.artifacts();
     let order = Order {
         scenario: &scenario,
         deadline: arguments.probing.deadline,
@@ -157,8 +261,9 @@ pub(super) async fn one(
         converge_within: arguments.probing.converge_within,
         strictness,
         timeout: arguments.timeout,
-        keep: if arguments.lab.keep { Keep::World } else { Keep::Nothing },
+        keep: if arguments.keep { Keep::World } else { Keep::Nothing },
         vigil: vigil.clone(),
+        artifacts: artifacts.as_deref(),
         faults: &arguments.lab.faults,
     };
     let progress = look.progress();
@@ -167,7 +272,10 @@ pub(super) async fn one(
         progress.finish();
         written = output::print(|w| report::terminal::render(document, look.style(), w));
     };
-    let outcome = run::in_lab(&order, ground, &progress, stop, &mut shown, &output::say).await;
+    let outcome = match site {
+        Site::Lab => run::in_lab(&order, ground, &progress, stop, &mut shown, &output::say).await,
+        Site::Cluster(connected) => run::in_cluster(connected, &order, &progress, stop, &mut shown, &output::say).await,
+    };
     progress.finish();
     let document = match outcome {
         Ok(document) => document,

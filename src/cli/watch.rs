@@ -7,9 +7,9 @@ use std::time::Duration;
 use clap::Args;
 
 use super::output::{self, Look};
-use super::run::{self, RunArguments, budget, duration};
+use super::run::{self, RunArguments, Site, budget, duration};
 use crate::exit;
-use crate::run::{Ground, Key, Need, Quiet, Stop, Until, Vigil};
+use crate::run::{Ground, Key, Quiet, Stop, Until, Vigil};
 
 /// Arguments of `watch`.
 #[derive(Debug, Clone, Args)]
@@ -62,7 +62,7 @@ pub struct VigilArguments {
 /// # Errors
 /// Where output cannot be written.
 pub async fn watch(arguments: &WatchArguments, ground: &Ground, look: &Look) -> io::Result<u8> {
-    if arguments.run.need() == Need::Nothing {
+    if arguments.run.asks_for_faults() || arguments.run.dry_run {
         return run::run(&arguments.run, ground, look).await;
     }
     let [scenario] = arguments.run.scenarios.as_slice() else {
@@ -73,8 +73,16 @@ pub async fn watch(arguments: &WatchArguments, ground: &Ground, look: &Look) -> 
         output::complain(&complaint);
         return Ok(exit::USAGE);
     }
+    if let Some(complaint) = arguments.run.misfit() {
+        output::complain(complaint);
+        return Ok(exit::USAGE);
+    }
+    let site = match Site::prepare(&arguments.run).await {
+        Ok(site) => site,
+        Err(code) => return Ok(code),
+    };
     let stop = Stop::on_signals();
-    run::one(&arguments.run, scenario, Some(arguments.vigil()), ground, look, &stop).await
+    run::one(&arguments.run, scenario, &site, Some(arguments.vigil()), ground, look, &stop).await
 }
 
 impl WatchArguments {

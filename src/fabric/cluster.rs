@@ -26,6 +26,11 @@ pub mod server;
 mod state;
 pub mod sweep;
 
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;
+
 use tokio_util::sync::CancellationToken;
 
 pub use error::ClusterError;
@@ -74,8 +79,7 @@ impl Fabric for Cluster {
         listener: &dyn Listener,
         enough: CancellationToken,
     ) -> Result<Raised, ClusterError> {
-        let raised =
-            Raised::raise(&self.server, &self.version, &self.options, scenario, run, listener, &enough).await;
+        let raised = Raised::raise(&self.server, &self.version, &self.options, scenario, run, listener, &enough).await;
         if raised.is_err() {
             // What made it fail is the news; what could not be removed is said beside it.
             for error in sweep::sweep(&self.server, run, &[]).await {

@@ -8,6 +8,9 @@ pub enum Refusal {
     /// This machine gives no lab.
     #[error("this machine gives no lab")]
     Ground(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// There is no cluster to work in.
+    #[error("no cluster to work in")]
+    Cluster(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A command asked for a world that `main` did not prepare.
     #[error("the lab was not entered before the first thread started; this is a bug in leakproof")]
     NotPrepared,
@@ -66,7 +69,7 @@ impl Refusal {
     pub fn exit(&self) -> u8 {
         match self {
             Self::Fault { .. } | Self::NoEndpoint { .. } | Self::NoCell { .. } | Self::NoStage { .. } => exit::USAGE,
-            Self::Ground(_) | Self::World { .. } => Exit::NoWorld.code(),
+            Self::Ground(_) | Self::Cluster(_) | Self::World { .. } => Exit::NoWorld.code(),
             Self::NotPrepared => Exit::Bug.code(),
         }
     }

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::draft::Draft;
 use super::error::{Refusal, chain};
 use super::stop::Stop;
-use super::{Keep, Order, assemble, tolerance};
+use super::{Keep, Order, assemble, carry, keepsakes, suspect, tolerance};
 use crate::clock;
 use crate::fabric::{Fabric, Realised};
 use crate::judge::{Agents, Baseline, Judge, Proven, Rules, Who, window};
@@ -73,6 +73,9 @@ pub(super) async fn run<F: Fabric>(
         .map_err(|source| Refusal::World { scenario: order.scenario.name().to_owned(), source: Box::new(source) })?;
     draft.end();
     draft.document.fabric = world.info();
+    for warning in world.warnings() {
+        draft.warn(warning);
+    }
     draft.document.endpoints = assemble::endpoints(order.scenario, world.placements());
 
     let mut voyage = Voyage { order, temper, stop: &stop, draft };
@@ -85,8 +88,16 @@ pub(super) async fn run<F: Fabric>(
     draft.document.warnings.extend(warnings);
     draft.happened(world.happenings());
     draft.document.endpoints = assemble::endpoints(order.scenario, world.placements());
+    // What it counted meanwhile is part of what it is.
+    draft.document.fabric = world.info();
+    if let Some(suspicion) = suspect::nobody_enforces(&draft.document) {
+        draft.warn(suspicion);
+    }
     draft.close();
     show(&draft.document);
+    if let Some(folder) = order.artifacts {
+        say(&keepsakes::gather(&world, &draft.document, order.scenario, folder).await);
+    }
 
     if order.keep == Keep::World && !stop.pulled() {
         say(&world.steps_inside().await);
@@ -119,7 +130,8 @@ pub(super) struct Under {
     who: Who,
     proven: Proven,
     agents: Agents,
-    planned: Option<Arc<CellSet>>,
+    /// What the agents try.
+    pub(super) planned: Option<Arc<CellSet>>,
     /// The pace of the present plan.
     pace: Pace,
 }
@@ -157,7 +169,8 @@ impl Voyage<'_> {
     }
 
     async fn stages<R: Realised>(&mut self, world: &mut R, under: &mut Under) -> Result<(), String> {
-        self.baseline(under).await?;
+        let load = carry::sort(self.order.scenario.baseline(), world.placements(), None);
+        self.baseline(&load, under).await?;
         for stage in self.order.scenario.stages() {
             if self.stop.pulled() {
                 return Err(interrupted());
@@ -167,8 +180,8 @@ impl Voyage<'_> {
         Ok(())
     }
 
-    async fn baseline(&mut self, under: &mut Under) -> Result<(), String> {
-        let cells = Arc::clone(self.order.scenario.baseline());
+    async fn baseline(&mut self, load: &carry::Load, under: &mut Under) -> Result<(), String> {
+        let (all, cells) = (self.order.scenario.baseline(), Arc::clone(&load.carried));
         self.draft.begin("baseline", Some(cells.len() as u64));
         let sent = clock::now();
         self.plan(&cells, under).await?;
@@ -181,15 +194,15 @@ impl Voyage<'_> {
         self.draft.end();
         under.proven = judge.proven();
         under.agents = judge.agents();
-        let nobody = Matrix::build(Arc::clone(&cells), |_, _| Intent::Unstated);
-        let open = oracle::predict(self.order.scenario.bare(), &cells);
+        let nobody = Matrix::build(Arc::clone(all), |_, _| Intent::Unstated);
+        let open = oracle::predict(self.order.scenario.bare(), all);
         let stage = assemble::Judged {
             name: "baseline",
             changes: Vec::new(),
             sent,
             acknowledged,
             convergence: convergence(ended, clock::now().since(sent), clock::now().since(sent)),
-            judgements: judge.verdicts(),
+            judgements: load.fill(all, judge.verdicts()),
             intent: &nobody,
             predictions: &open,
             who: &under.who,
@@ -230,17 +243,21 @@ impl Voyage<'_> {
         for member in members(scenario, added.iter().copied(), world) {
             under.crew.enlist(member).await.map_err(|error| chain(&error))?;
         }
-        if under.planned.as_ref() != Some(&stage.cells) {
-            self.plan(&stage.cells, under).await?;
-        }
         let predictions = oracle::predict(&after, &stage.cells);
+        let planned = (after != stage.world).then(|| oracle::predict(&stage.world, &stage.cells));
+        let readings =
+            planned.as_ref().map(|planned| carry::Readings { planned, real: &predictions, intent: &stage.intent });
+        let load = carry::sort(&stage.cells, world.placements(), readings.as_ref());
+        if under.planned.as_ref() != Some(&load.carried) {
+            self.plan(&load.carried, under).await?;
+        }
         let meaning = predictions.matrix().map(|_, _, prediction| prediction.meaning);
         let rules = self.rules(enacted.sent, under.pace, stage.timing);
-        let (cells, proven) = (Arc::clone(&stage.cells), under.proven.clone());
+        let (cells, proven) = (Arc::clone(&load.carried), under.proven.clone());
         let mut judge = Judge::new(cells, stage.intent.clone(), meaning, rules, under.who.clone(), proven)
             .knowing(std::mem::take(&mut under.agents))
             .tolerating(tolerance::tolerance(scenario, stage, self.order.vigil.as_ref(), tolerance::today()));
-        let ended = self.converge(&mut judge, &stage.cells, under).await?;
+        let ended = self.converge(&mut judge, &load.carried, under).await?;
         let now = clock::now();
         let took = now.since(enacted.sent);
         let (after, proven) =
@@ -253,7 +270,7 @@ impl Voyage<'_> {
             sent: enacted.sent,
             acknowledged: enacted.acknowledged,
             convergence: convergence(ended, after, proven),
-            judgements: judge.verdicts(clock::now()),
+            judgements: load.fill(&stage.cells, judge.verdicts(clock::now())),
             intent: &stage.intent,
             predictions: &predictions,
             who: &under.who,

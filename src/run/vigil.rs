@@ -1,6 +1,7 @@
 //! The watch: after the last stage has converged, every cell is probed on until what is waited for has come about.
 
 use std::future::pending;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::assemble::micros;
@@ -199,7 +200,8 @@ impl Voyage<'_> {
         // A pace that somebody asked for gets a second chance: the machine may have been busy just then.
         let mut chances = if asked.is_some() { 2 } else { 1 };
         loop {
-            self.plan_at(&stage.cells, Pace { interval, attempts: 1 }, under).await?;
+            let cells = under.planned.clone().unwrap_or_else(|| Arc::clone(&stage.cells));
+            self.plan_at(&cells, Pace { interval, attempts: 1 }, under).await?;
             judge.watch_at(interval);
             let (seen, unseen) = self.try_pace(judge, under, interval).await?;
             if unseen * LOSS <= seen + unseen {

@@ -66,9 +66,13 @@ impl Name {
     /// Whether it enforces NetworkPolicy.
     pub fn enforces(self) -> Enforcement {
         match self {
-            Self::Calico | Self::Canal | Self::Cilium | Self::Antrea | Self::KubeRouter | Self::KubeOvn | Self::Weave => {
-                Enforcement::Yes
-            }
+            Self::Calico
+            | Self::Canal
+            | Self::Cilium
+            | Self::Antrea
+            | Self::KubeRouter
+            | Self::KubeOvn
+            | Self::Weave => Enforcement::Yes,
             Self::Flannel => Enforcement::No,
             // Since its version of late 2024.
             Self::Kindnet => Enforcement::Depends,

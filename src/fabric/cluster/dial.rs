@@ -60,8 +60,7 @@ impl Doors {
     async fn open(&self, endpoint: EndpointId) -> io::Result<Box<dyn Stream>> {
         let door = self.lock().get(&endpoint).cloned();
         let door = door.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such agent"))?;
-        let api: Api<Pod> =
-            Api::namespaced(self.server.client(), door.place.namespace.as_deref().unwrap_or_default());
+        let api: Api<Pod> = Api::namespaced(self.server.client(), door.place.namespace.as_deref().unwrap_or_default());
         let said = |error: &kube::Error| {
             io::Error::other(format!("forwarding port {} of pod {}: {}", door.port, door.place, Said::new(error)))
         };

@@ -72,8 +72,7 @@ pub(super) async fn gather(raised: &Raised, folder: &Path, concerned: &BTreeSet<
             files.keep(&name, log);
         }
     }
-    let nodes: BTreeSet<&str> =
-        concerned.iter().filter_map(|id| raised.placements.get(id)?.node.as_deref()).collect();
+    let nodes: BTreeSet<&str> = concerned.iter().filter_map(|id| raised.placements.get(id)?.node.as_deref()).collect();
     engines(raised, &nodes, &mut files).await;
     files.write("commands.txt", &commands(raised, concerned));
     if !files.errors.is_empty() {
@@ -113,8 +112,12 @@ fn in_words(event: &Event) -> String {
 
 async fn log(server: &Server, place: &Place, container: &str, lines: Option<i64>) -> Result<String, String> {
     let api: Api<Pod> = Api::namespaced(server.client(), place.namespace.as_deref().unwrap_or_default());
-    let params =
-        LogParams { container: Some(container.to_owned()), tail_lines: lines, timestamps: true, ..LogParams::default() };
+    let params = LogParams {
+        container: Some(container.to_owned()),
+        tail_lines: lines,
+        timestamps: true,
+        ..LogParams::default()
+    };
     api.logs(&place.name, &params).await.map_err(|error| Said::new(&error).to_string())
 }
 

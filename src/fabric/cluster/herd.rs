@@ -121,7 +121,13 @@ impl Herd {
     ///
     /// # Errors
     /// When `patience` is over.
-    pub(super) async fn gone(&self, place: &Place, uid: &str, run: &str, patience: Duration) -> Result<(), ClusterError> {
+    pub(super) async fn gone(
+        &self,
+        place: &Place,
+        uid: &str,
+        run: &str,
+        patience: Duration,
+    ) -> Result<(), ClusterError> {
         let mut pods = self.pods.clone();
         let there = |pods: &Pods| pods.by_place.get(place).is_some_and(|seen| seen.uid == uid);
         let gone = timeout_at(Instant::now() + patience, pods.wait_for(|pods| !there(pods))).await;
@@ -172,7 +178,8 @@ impl Pods {
         let place = place_of(pod);
         let seen = Seen { uid: pod.metadata.uid.clone().unwrap_or_default(), state: state(pod) };
         let before = self.by_place.insert(place.clone(), seen.clone());
-        let was_running = before.is_some_and(|before| matches!(before.state, State::Running(_)) && before.uid == seen.uid);
+        let was_running =
+            before.is_some_and(|before| matches!(before.state, State::Running(_)) && before.uid == seen.uid);
         if was_running {
             match seen.state {
                 State::Ended(why) => self.note(&place, why),
@@ -194,4 +201,3 @@ impl Pods {
         self.happenings.push((clock::now(), format!("pod {}", place.to_string().replace('`', "")), what));
     }
 }
-

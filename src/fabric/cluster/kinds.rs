@@ -81,7 +81,7 @@ fn place(reference: &PolicyRef, scope: Scope) -> Place {
 ///
 /// # Errors
 /// Names the request.
-pub(super) async fn cluster_wide_policies(server: &Server) -> Result<Vec<ApiResource>, ClusterError> {
+pub async fn cluster_wide_policies(server: &Server) -> Result<Vec<ApiResource>, ClusterError> {
     let failed = |error: kube::Error| ClusterError::Request {
         verb: "finding",
         what: "the kinds of policies this cluster serves".to_owned(),
@@ -93,9 +93,11 @@ pub(super) async fn cluster_wide_policies(server: &Server) -> Result<Vec<ApiReso
     for group in groups.groups.iter().filter(|group| POLICY_GROUPS.contains(&group.name.as_str())) {
         let group = discovery::group(&client, &group.name).await.map_err(failed)?;
         let kinds = group.recommended_resources().into_iter();
-        found.extend(kinds.filter(|(_, able)| able.scope == Scope::Cluster).filter_map(|(kind, able)| {
-            able.supports_operation(discovery::verbs::DELETE).then_some(kind)
-        }));
+        found.extend(
+            kinds
+                .filter(|(_, able)| able.scope == Scope::Cluster)
+                .filter_map(|(kind, able)| able.supports_operation(discovery::verbs::DELETE).then_some(kind)),
+        );
     }
     Ok(found)
 }

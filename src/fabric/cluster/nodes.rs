@@ -83,12 +83,19 @@ mod tests {
     use super::*;
 
     fn node(name: &str, spec: serde_json::Value) -> Node {
-        serde_json::from_value(json!({ "metadata": { "name": name, "labels": { "disk": name } }, "spec": spec })).unwrap()
+        serde_json::from_value(json!({ "metadata": { "name": name, "labels": { "disk": name } }, "spec": spec }))
+            .unwrap()
     }
 
     fn cluster() -> Vec<Node> {
-        let control = json!({ "taints": [ { "key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule" } ] });
-        vec![node("w2", json!({})), node("control", control), node("w1", json!({})), node("w3", json!({ "unschedulable": true }))]
+        let control =
+            json!({ "taints": [ { "key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule" } ] });
+        vec![
+            node("w2", json!({})),
+            node("control", control),
+            node("w1", json!({})),
+            node("w3", json!({ "unschedulable": true })),
+        ]
     }
 
     #[test]
@@ -101,7 +108,8 @@ mod tests {
 
     #[test]
     fn options_open_and_close_nodes() {
-        let toleration = Toleration { key: Some("node-role.kubernetes.io/control-plane".into()), ..Toleration::default() };
+        let toleration =
+            Toleration { key: Some("node-role.kubernetes.io/control-plane".into()), ..Toleration::default() };
         let options = Options { tolerations: vec![toleration], ..Options::default() };
         assert_eq!(Nodes::choose(&cluster(), &options).unwrap().names(), ["control", "w1", "w2"]);
         let options = Options { node_selector: [("disk".into(), "w2".into())].into(), ..Options::default() };

@@ -52,12 +52,14 @@ pub fn plan(scenario: &Scenario, options: &Options) -> Vec<Deed> {
         for change in &stage.changes {
             let namespace_of = |id| stage.world.pods.get(id).map_or("?", |pod| pod.namespace.as_str());
             let (what, made) = match change {
-                Change::CreatePolicy(policy) => {
-                    (format!("create {} {}", kind(policy.manifest()), policy.reference()), Some(policy.manifest().clone()))
-                }
-                Change::ReplacePolicy(policy) => {
-                    (format!("replace {} {}", kind(policy.manifest()), policy.reference()), Some(policy.manifest().clone()))
-                }
+                Change::CreatePolicy(policy) => (
+                    format!("create {} {}", kind(policy.manifest()), policy.reference()),
+                    Some(policy.manifest().clone()),
+                ),
+                Change::ReplacePolicy(policy) => (
+                    format!("replace {} {}", kind(policy.manifest()), policy.reference()),
+                    Some(policy.manifest().clone()),
+                ),
                 Change::DeletePolicy(policy) => (format!("delete {} {policy}", policy.kind), None),
                 Change::RelabelPod(id, labels) => {
                     (format!("label Pod {}/{}: {labels}", namespace_of(id), scenario.name_of(*id)), None)

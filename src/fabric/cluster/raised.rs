@@ -203,7 +203,8 @@ impl Raised {
     ) -> Result<(), ClusterError> {
         let tokens: Result<Vec<String>, std::io::Error> = wanted.iter().map(|_| secret()).collect();
         let tokens = tokens.map_err(|source| ClusterError::Token { source })?;
-        let created = join_all(wanted.iter().zip(&tokens).map(|((id, pod), token)| self.make_pod(*id, pod, token))).await;
+        let created =
+            join_all(wanted.iter().zip(&tokens).map(|((id, pod), token)| self.make_pod(*id, pod, token))).await;
         let created: Result<Vec<Made>, ClusterError> = created.into_iter().collect();
         let created = created?;
         let told = |running: usize| listener.hear(Event::Progress { done: running as u64 });
@@ -491,14 +492,17 @@ impl Realised for Raised {
 
     async fn steps_inside(&self) -> Vec<String> {
         let context = self.server.context();
-        let mut lines = vec![format!("The world stays in {context} until Ctrl-C. To look at it, from another terminal:")];
+        let mut lines =
+            vec![format!("The world stays in {context} until Ctrl-C. To look at it, from another terminal:")];
         lines.extend(self.pods.values().map(|made| {
             let namespace = made.place.namespace.as_deref().unwrap_or_default();
             format!("  kubectl --context {context} -n {namespace} describe pod {}", made.place.name)
         }));
-        lines.extend(self.namespaces.keys().map(|namespace| {
-            format!("  kubectl --context {context} -n {namespace} get networkpolicies -o yaml")
-        }));
+        lines.extend(
+            self.namespaces
+                .keys()
+                .map(|namespace| format!("  kubectl --context {context} -n {namespace} get networkpolicies -o yaml")),
+        );
         lines
     }
 

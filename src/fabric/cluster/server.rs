@@ -73,10 +73,8 @@ impl Server {
     pub async fn connect(asked: Option<&str>) -> Result<(Self, Info), ClusterError> {
         let (config, context) = context::config(asked).await?;
         let requests = Arc::new(AtomicU64::new(0));
-        let unreachable = |error: &kube::Error| ClusterError::Unreachable {
-            context: context.clone(),
-            source: Said::new(error),
-        };
+        let unreachable =
+            |error: &kube::Error| ClusterError::Unreachable { context: context.clone(), source: Said::new(error) };
         let counter = Counter(Arc::clone(&requests));
         let client = ClientBuilder::try_from(config).map_err(|error| unreachable(&error))?.with_layer(&counter).build();
         let server = Self { client, context: context.as_str().into(), requests };

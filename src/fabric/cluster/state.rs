@@ -55,9 +55,11 @@ pub(super) fn state(pod: &Pod) -> State {
             told.join(": ")
         });
     }
-    let refused = status.conditions.iter().flatten().find(|condition| {
-        condition.type_ == "PodScheduled" && condition.status == "False"
-    });
+    let refused = status
+        .conditions
+        .iter()
+        .flatten()
+        .find(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
     if let Some(condition) = refused {
         let message = condition.message.clone().unwrap_or_default();
         return match condition.reason.as_deref() {

@@ -1,0 +1,122 @@
+//! Options of commands that work in a cluster, and `leakproof clean`.
+
+use std::io;
+
+use clap::Args;
+
+use super::output::{self, Look};
+use crate::exit::Exit;
+use crate::run::{self, ClusterOptions, PullSecret, Toleration};
+
+/// Which cluster.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Cluster")]
+pub struct Which {
+    /// The kubeconfig's context; without it the current one, if it is a kind cluster's
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+}
+
+/// How probe pods are made there.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Cluster")]
+pub struct PodArguments {
+    /// The agent's image; the default is what `leakproof image` makes and `kind load image-archive` loads
+    #[arg(long, value_name = "IMAGE")]
+    pub agent_image: Option<String>,
+    /// Only nodes with this label; repeatable
+    #[arg(long = "node-selector", value_name = "KEY=VALUE", value_parser = pair)]
+    pub node_selector: Vec<(String, String)>,
+    /// Nodes with this taint too; repeatable
+    #[arg(long = "toleration", value_name = "KEY[=VALUE][:EFFECT]")]
+    pub tolerations: Vec<Toleration>,
+    /// A Secret to pull the image with, copied into each namespace of the run; repeatable
+    #[arg(long = "pull-secret", value_name = "NAMESPACE/NAME")]
+    pub pull_secrets: Vec<PullSecret>,
+    /// What each pod requests: `cpu=10m`, `memory=16Mi`; repeatable, or with commas
+    #[arg(long = "request", value_name = "RESOURCE=QUANTITY", value_parser = pair, value_delimiter = ',')]
+    pub requests: Vec<(String, String)>,
+}
+
+impl PodArguments {
+    /// As the fabric takes them.
+    pub fn options(&self) -> ClusterOptions {
+        let default = ClusterOptions::default();
+        ClusterOptions {
+            image: self.agent_image.clone().unwrap_or(default.image),
+            node_selector: self.node_selector.iter().cloned().collect(),
+            tolerations: self.tolerations.clone(),
+            pull_secrets: self.pull_secrets.clone(),
+            requests: self.requests.iter().cloned().collect(),
+        }
+    }
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write KEY=VALUE".into()),
+    }
+}
+
+/// Arguments of `clean`.
+#[derive(Debug, Clone, Args)]
+#[command(
+    long_about = "Remove what killed runs left in a cluster.\n\n\
+        Everything leakproof creates carries the label `leakproof.dev/run`. What has it is listed and then deleted, by \
+        UID; nothing without it is touched. A run whose process still runs on this machine is spared unless it is named.",
+    after_help = "Examples:\n  leakproof clean --dry-run\n  leakproof clean --run 1f2e3d4c --context kind-leak"
+)]
+pub struct CleanArguments {
+    /// Only what this run left
+    #[arg(long, value_name = "ID")]
+    pub run: Option<String>,
+    /// List it, and remove nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Which cluster.
+    #[command(flatten)]
+    pub which: Which,
+}
+
+/// Removes what killed runs left. Gives the exit code.
+///
+/// # Errors
+/// Where output cannot be written.
+pub async fn clean(arguments: &CleanArguments, _look: &Look) -> io::Result<u8> {
+    let looked = async {
+        let connected = run::connect(arguments.which.context.as_deref(), ClusterOptions::default()).await?;
+        let leftovers = run::leftovers(&connected, arguments.run.as_deref()).await?;
+        Ok((connected, leftovers))
+    };
+    let (connected, leftovers) = match looked.await {
+        Ok(both) => both,
+        Err(refusal) => {
+            let refusal: run::Refusal = refusal;
+            output::complain(&run::chain(&refusal));
+            return Ok(refusal.exit());
+        }
+    };
+    output::print(|w| leftovers.lines.iter().try_for_each(|line| writeln!(w, "{line}")))?;
+    output::say(&leftovers.alive);
+    for error in &leftovers.errors {
+        output::complain(error);
+    }
+    let mut code = if leftovers.errors.is_empty() { Exit::Ok } else { Exit::LeftBehind };
+    if leftovers.is_empty() {
+        output::say(&["nothing to remove".to_owned()]);
+    } else if arguments.dry_run {
+        output::say(&["nothing was removed (--dry-run)".to_owned()]);
+    } else {
+        let errors = run::clean(&connected, &leftovers).await;
+        for error in &errors {
+            output::complain(&format!("left behind: {error}"));
+        }
+        if errors.is_empty() {
+            output::say(&["all of it is gone".to_owned()]);
+        } else {
+            code = Exit::LeftBehind;
+        }
+    }
+    Ok(code.code())
+}

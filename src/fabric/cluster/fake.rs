@@ -1,0 +1,248 @@
+//! An API server of a few lines, for tests: a map of objects, label selectors, UIDs and resource versions as the real one
+//! has them, and a kubelet that runs every pod at once. What was asked of it is written down, and it can be told to be
+//! difficult.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll};
+
+use futures::future::BoxFuture;
+use kube::client::Body;
+use serde_json::{Value, json};
+
+use super::mark::RUN;
+
+/// Plural, namespace, name.
+type Key = (String, Option<String>, String);
+
+/// The server. Clones share it.
+#[derive(Clone, Default)]
+pub(super) struct Fake(Arc<Mutex<Inside>>);
+
+#[derive(Default)]
+pub(super) struct Inside {
+    pub(super) objects: BTreeMap<Key, Value>,
+    /// `POST /path?query`, in order.
+    pub(super) asked: Vec<String>,
+    /// Bodies of deletions.
+    pub(super) deletions: Vec<Value>,
+    /// What a pod's container waits for, by the pod's name; others run.
+    pub(super) stuck: BTreeMap<String, &'static str>,
+    /// Creations of this name are carried out, but the answer is lost, once.
+    pub(super) lose_answer: Option<String>,
+    counter: u64,
+}
+
+impl Fake {
+    /// With a control plane and two workers.
+    pub(super) fn new() -> Self {
+        let fake = Self::default();
+        for (name, taints) in [
+            ("control", json!([ { "key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule" } ])),
+            ("worker", json!([])),
+            ("worker2", json!([])),
+        ] {
+            fake.put(("nodes", None, name), json!({ "metadata": { "name": name }, "spec": { "taints": taints } }));
+        }
+        fake
+    }
+
+    pub(super) fn client(&self) -> kube::Client {
+        kube::Client::new(self.clone(), "default")
+    }
+
+    pub(super) fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.0.lock().unwrap()
+    }
+
+    /// Somebody's object.
+    pub(super) fn put(&self, (plural, namespace, name): (&str, Option<&str>, &str), mut object: Value) {
+        let mut inside = self.inside();
+        inside.stamp(&mut object);
+        inside.objects.insert((plural.into(), namespace.map(Into::into), name.into()), object);
+    }
+
+    /// The names of all objects of a kind.
+    pub(super) fn names(&self, plural: &str) -> Vec<String> {
+        self.inside().objects.keys().filter(|key| key.0 == plural).map(|key| key.2.clone()).collect()
+    }
+
+    pub(super) fn object(&self, plural: &str, namespace: Option<&str>, name: &str) -> Option<Value> {
+        self.inside().objects.get(&(plural.into(), namespace.map(Into::into), name.into())).cloned()
+    }
+}
+
+impl Inside {
+    fn stamp(&mut self, object: &mut Value) {
+        self.counter += 1;
+        object["metadata"]["resourceVersion"] = json!(self.counter.to_string());
+        if object["metadata"].get("uid").is_none() {
+            object["metadata"]["uid"] = json!(format!("uid-{}", self.counter));
+        }
+        if object["metadata"].get("creationTimestamp").is_none() {
+            object["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
+        }
+    }
+
+    fn run_pod(&self, pod: &mut Value) {
+        let name = pod["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let state = match self.stuck.get(&name) {
+            Some(reason) => json!({ "waiting": { "reason": reason, "message": "as told" } }),
+            None => json!({ "running": {} }),
+        };
+        let address = format!("10.9.0.{}", self.counter % 250 + 1);
+        pod["status"] = json!({ "phase": "Running", "podIPs": [ { "ip": address } ], "containerStatuses": [
+            { "name": "agent", "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": state } ] });
+    }
+
+    fn answer(&mut self, method: &str, path: &str, query: &str, body: &Value) -> (u16, Value) {
+        self.asked.push(format!("{method} {path}?{query}"));
+        let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        let rest = if parts.first() == Some(&"api") { &parts[2..] } else { parts.get(3..).unwrap_or_default() };
+        let (plural, namespace, name) = match rest {
+            ["namespaces", namespace, plural, name] => (*plural, Some(*namespace), Some(*name)),
+            ["namespaces", namespace, plural] => (*plural, Some(*namespace), None),
+            [plural, name] => (*plural, None, Some(*name)),
+            [plural] => (*plural, None, None),
+            _ => return refusal(404, "NotFound", path),
+        };
+        let key = |name: &str| (plural.to_owned(), namespace.map(ToOwned::to_owned), name.to_owned());
+        match (method, name) {
+            ("GET", None) => self.list(plural, namespace, query),
+            ("GET", Some(name)) => match self.objects.get(&key(name)) {
+                Some(object) => (200, object.clone()),
+                None => refusal(404, "NotFound", name),
+            },
+            ("POST", None) => {
+                let name = body["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+                if self.objects.contains_key(&key(&name)) {
+                    return refusal(409, "AlreadyExists", &name);
+                }
+                let mut object = body.clone();
+                object["metadata"]["namespace"] = json!(namespace);
+                self.stamp(&mut object);
+                if plural == "pods" {
+                    self.run_pod(&mut object);
+                }
+                self.objects.insert(key(&name), object.clone());
+                if self.lose_answer.take_if(|lost| *lost == name).is_some() {
+                    return refusal(503, "ServiceUnavailable", &name);
+                }
+                (201, object)
+            }
+            ("PUT" | "PATCH", Some(name)) => self.change(&key(name), method, body),
+            ("DELETE", Some(name)) => {
+                self.deletions.push(body.clone());
+                let Some(object) = self.objects.get(&key(name)) else { return refusal(404, "NotFound", name) };
+                let wanted = body.pointer("/preconditions/uid");
+                if wanted.is_some() && wanted != object["metadata"].get("uid") {
+                    return refusal(409, "Conflict", name);
+                }
+                self.objects.remove(&key(name));
+                if plural == "namespaces" {
+                    self.objects.retain(|(_, inside, _), _| inside.as_deref() != Some(name));
+                }
+                (200, json!({ "kind": "Status", "apiVersion": "v1", "status": "Success" }))
+            }
+            _ => refusal(405, "MethodNotAllowed", path),
+        }
+    }
+
+    fn change(&mut self, key: &Key, method: &str, body: &Value) -> (u16, Value) {
+        let Some(before) = self.objects.get(key).cloned() else { return refusal(404, "NotFound", &key.2) };
+        for part in ["uid", "resourceVersion"] {
+            let wanted = body["metadata"].get(part);
+            if wanted.is_some() && wanted != before["metadata"].get(part) {
+                return refusal(409, "Conflict", &key.2);
+            }
+        }
+        let mut after = before;
+        if method == "PUT" {
+            after = body.clone();
+        } else {
+            merge(&mut after, body);
+        }
+        self.stamp(&mut after);
+        self.objects.insert(key.clone(), after.clone());
+        (200, after)
+    }
+
+    fn list(&self, plural: &str, namespace: Option<&str>, query: &str) -> (u16, Value) {
+        let selector = query.split('&').find_map(|part| part.strip_prefix("labelSelector=")).unwrap_or_default();
+        let selector = selector.replace("%2F", "/").replace("%3D", "=");
+        let wanted = |object: &Value| match selector.split_once('=') {
+            Some((key, value)) => object["metadata"]["labels"].get(key).and_then(Value::as_str) == Some(value),
+            None => selector.is_empty() || object["metadata"]["labels"].get(&selector).is_some(),
+        };
+        let items: Vec<Value> = self
+            .objects
+            .iter()
+            .filter(|((kind, inside, _), object)| {
+                kind == plural && (namespace.is_none() || inside.as_deref() == namespace) && wanted(object)
+            })
+            .map(|(_, object)| object.clone())
+            .collect();
+        if query.contains("watch=true") {
+            // It ends after what there is: whoever watches comes back.
+            let lines: Vec<String> =
+                items.iter().map(|object| json!({ "type": "ADDED", "object": object }).to_string()).collect();
+            return (200, Value::String(lines.join("\n") + "\n"));
+        }
+        (200, json!({ "kind": "List", "apiVersion": "v1", "metadata": { "resourceVersion": "1" }, "items": items }))
+    }
+}
+
+fn merge(into: &mut Value, patch: &Value) {
+    let Some(patch) = patch.as_object() else {
+        *into = patch.clone();
+        return;
+    };
+    if !into.is_object() {
+        *into = json!({});
+    }
+    let Some(into) = into.as_object_mut() else { return };
+    for (key, value) in patch {
+        if value.is_null() {
+            into.remove(key);
+        } else {
+            merge(into.entry(key).or_insert(Value::Null), value);
+        }
+    }
+}
+
+fn refusal(code: u16, reason: &str, what: &str) -> (u16, Value) {
+    let message = format!("\"{what}\": {reason}");
+    (
+        code,
+        json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "reason": reason, "code": code }),
+    )
+}
+
+impl tower::Service<http::Request<Body>> for Fake {
+    type Response = http::Response<Body>;
+    type Error = std::convert::Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let fake = self.clone();
+        Box::pin(async move {
+            let (head, body) = request.into_parts();
+            let bytes = body.collect_bytes().await.unwrap_or_default();
+            let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+            let query = head.uri.query().unwrap_or_default();
+            let (code, answer) = fake.inside().answer(head.method.as_str(), head.uri.path(), query, &body);
+            let text = answer.as_str().map_or_else(|| answer.to_string(), ToOwned::to_owned);
+            let response = http::Response::builder().status(code).body(Body::from(text.into_bytes()));
+            Ok(response.expect("a response of a fixed form"))
+        })
+    }
+}
+
+/// What has no run's mark.
+pub(super) fn unmarked(object: &Value) -> bool {
+    object["metadata"]["labels"].get(RUN).is_none()
+}

@@ -1,0 +1,205 @@
+//! The fabric against an API server of a few lines: what is created, refused, changed and removed.
+
+use std::path::Path;
+
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::fake::{Fake, unmarked};
+use super::mark::{self, Owner, RUN};
+use super::server::{Place, Server};
+use super::{Cluster, ClusterError, Options, Raised, kinds, sweep};
+use crate::fabric::{Fabric, Realised};
+use crate::model::document::Strictness;
+use crate::model::event::Event;
+use crate::scenario::Scenario;
+
+fn load(name: &str) -> Scenario {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("scenarios/{name}.yaml"));
+    crate::scenario::load(&file, Strictness::Normal).unwrap()
+}
+
+fn cluster(fake: &Fake) -> Cluster {
+    Cluster { server: Server::with(fake.client()), version: "1.35.4".into(), options: Options::default() }
+}
+
+async fn raise(fake: &Fake, scenario: &Scenario) -> Result<Raised, ClusterError> {
+    cluster(fake).realise(scenario, "cafe0001", &|_: Event| {}, CancellationToken::new()).await
+}
+
+/// Everything that was sent to be created or changed.
+fn writes(fake: &Fake) -> Vec<String> {
+    fake.inside().asked.iter().filter(|asked| !asked.starts_with("GET")).cloned().collect()
+}
+
+#[tokio::test]
+async fn a_world_is_made_under_its_own_names_and_removed_without_a_trace() {
+    let (fake, scenario) = (Fake::new(), load("ai-data-pipeline"));
+    fake.put(("namespaces", None, "other"), json!({ "metadata": { "name": "other" } }));
+    fake.put(("pods", Some("other"), "theirs"), json!({ "metadata": { "name": "theirs", "namespace": "other" } }));
+    let mut world = raise(&fake, &scenario).await.unwrap();
+    assert_eq!(fake.names("namespaces"), ["ai-data-pipeline", "ai-staging", "other"]);
+    let pod = fake.object("pods", Some("ai-data-pipeline"), "data-store").unwrap();
+    assert_eq!(pod["metadata"]["labels"], json!({ "role": "data-store", RUN: "cafe0001" }));
+    assert_eq!(world.placements().len(), scenario.endpoints().len());
+    let placed = &world.placements()[&scenario.find("ai-processing").unwrap()];
+    assert_eq!(placed.node.as_deref(), Some("worker"));
+    assert!(placed.addresses.v4.is_some() && placed.addresses.v6.is_none(), "the addresses the cluster gave");
+
+    let stage = &scenario.stages()[0];
+    let enacted = world.enact(&stage.changes, &stage.world).await.unwrap();
+    assert!(enacted.sent <= enacted.acknowledged);
+    let policy = "allow-ai-processing-to-data-store";
+    assert!(fake.object("networkpolicies", Some("ai-data-pipeline"), policy).is_some());
+    let made = writes(&fake);
+    assert!(made.iter().all(|asked| asked.contains("fieldValidation=Strict")), "{made:#?}");
+
+    assert!(world.tear_down().await.is_empty());
+    assert_eq!(fake.names("namespaces"), ["other"]);
+    assert_eq!(fake.names("pods"), ["theirs"]);
+    let deletions = fake.inside().deletions.clone();
+    assert_eq!(deletions.len(), 2, "what stands in a namespace of ours goes with it");
+    assert!(deletions.iter().all(|body| body["preconditions"]["uid"].is_string()), "{deletions:?}");
+}
+
+#[tokio::test]
+async fn a_namespace_that_is_there_ends_the_run_before_anything_is_touched() {
+    let (fake, scenario) = (Fake::new(), load("ai-data-pipeline"));
+    fake.put(("namespaces", None, "ai-staging"), json!({ "metadata": { "name": "ai-staging" } }));
+    let error = raise(&fake, &scenario).await.err().unwrap().to_string();
+    assert!(error.starts_with("namespace `ai-staging` is there already"), "{error}");
+    assert!(error.contains("--adopt") && error.contains("leakproof clean"), "{error}");
+    assert_eq!(writes(&fake), [] as [&str; 0]);
+}
+
+#[tokio::test]
+async fn a_second_run_of_the_same_scenario_is_refused_and_says_whose_it_is() {
+    let (fake, scenario) = (Fake::new(), load("ai-data-pipeline"));
+    let first = raise(&fake, &scenario).await.unwrap();
+    let before = writes(&fake).len();
+    let error = cluster(&fake).realise(&scenario, "cafe0002", &|_: Event| {}, CancellationToken::new()).await;
+    let error = error.err().unwrap().to_string();
+    assert!(error.contains("run cafe0001 made it"), "{error}");
+    assert_eq!(writes(&fake).len(), before, "the first run was not disturbed");
+    assert!(first.tear_down().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_pod_that_cannot_start_ends_the_run_with_its_reason_and_leaves_nothing() {
+    let (fake, scenario) = (Fake::new(), load("ai-data-pipeline"));
+    fake.inside().stuck.insert("intruder".into(), "ErrImagePull");
+    let error = raise(&fake, &scenario).await.err().unwrap().to_string();
+    assert!(error.starts_with("starting pod `ai-data-pipeline/intruder`: ErrImagePull: as told"), "{error}");
+    assert!(error.contains("kind load image-archive"), "{error}");
+    assert_eq!((fake.names("namespaces"), fake.names("pods")), (vec![], vec![]));
+}
+
+#[tokio::test]
+async fn being_told_to_stop_leaves_nothing() {
+    let (fake, scenario) = (Fake::new(), load("ai-data-pipeline"));
+    fake.inside().stuck.insert("intruder".into(), "ContainerCreating");
+    let enough = CancellationToken::new();
+    enough.clone().cancel();
+    let stopped = cluster(&fake).realise(&scenario, "cafe0001", &|_: Event| {}, enough).await.err().unwrap();
+    assert!(matches!(stopped, ClusterError::Stopped { .. }), "{stopped}");
+    assert_eq!(fake.names("namespaces"), [] as [&str; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_creation_whose_answer_was_lost_is_known_for_our_own() {
+    let fake = Fake::new();
+    fake.inside().lose_answer = Some("shop".into());
+    let server = Server::with(fake.client());
+    let mut manifest = super::plan::namespace("shop", &Default::default());
+    mark::mark(&mut manifest, "cafe0001", &Owner::this());
+    let created = server.create(&kinds::namespace(), &Place::cluster("shop"), &manifest).await.unwrap();
+    assert_eq!(created.metadata.name.as_deref(), Some("shop"));
+
+    // Another's of the same name is not ours because our first try got no answer.
+    let fake = Fake::new();
+    fake.inside().lose_answer = Some("shop".into());
+    let server = Server::with(fake.client());
+    let theirs = super::plan::namespace("shop", &Default::default());
+    let error = server.create(&kinds::namespace(), &Place::cluster("shop"), &theirs).await.unwrap_err();
+    assert_eq!(error.sort(), Some(super::error::Sort::AlreadyExists), "{error}");
+}
+
+#[tokio::test]
+async fn steps_change_only_what_is_still_ours() {
+    let (fake, scenario) = (Fake::new(), load("policy-over-time"));
+    let mut world = raise(&fake, &scenario).await.unwrap();
+    for stage in scenario.stages() {
+        world.enact(&stage.changes, &stage.world).await.unwrap_or_else(|error| panic!("{}: {error}", stage.name));
+        let held: Vec<String> = fake.names("networkpolicies");
+        let mut meant: Vec<String> = stage.world.policies.iter().map(|policy| policy.reference().name).collect();
+        meant.sort();
+        assert_eq!(held, meant, "{}", stage.name);
+    }
+    assert!(world.tear_down().await.is_empty());
+
+    // Somebody puts another object in the place of ours.
+    let fake = Fake::new();
+    let mut world = raise(&fake, &scenario).await.unwrap();
+    let replacing = scenario.stages().iter().position(|stage| {
+        stage.changes.iter().any(|change| matches!(change, crate::scenario::Change::ReplacePolicy(_)))
+    });
+    let replacing = replacing.expect("the scenario replaces a policy in some step");
+    for stage in &scenario.stages()[..replacing] {
+        world.enact(&stage.changes, &stage.world).await.unwrap();
+    }
+    for object in fake.inside().objects.iter_mut().filter(|(key, _)| key.0 == "networkpolicies").map(|(_, o)| o) {
+        object["metadata"]["uid"] = json!("somebody else's");
+    }
+    let stage = &scenario.stages()[replacing];
+    let error = world.enact(&stage.changes, &stage.world).await.unwrap_err();
+    assert!(matches!(error, ClusterError::Taken { .. }), "{error}");
+    assert!(world.tear_down().await.is_empty());
+}
+
+#[tokio::test]
+async fn labels_over_time_reach_the_objects_and_the_mark_stays() {
+    for name in ["pod-labels-over-time", "namespace-labels-over-time"] {
+        let (fake, scenario) = (Fake::new(), load(name));
+        let mut world = raise(&fake, &scenario).await.unwrap();
+        for stage in scenario.stages() {
+            world.enact(&stage.changes, &stage.world).await.unwrap();
+            let place = |id| (stage.world.pods[&id].namespace.clone(), scenario.name_of(id).to_owned());
+            for (id, pod) in &stage.world.pods {
+                let (namespace, name) = place(*id);
+                let mut meant = json!(pod.labels);
+                meant[RUN] = json!("cafe0001");
+                let held = fake.object("pods", Some(&namespace), &name).unwrap();
+                assert_eq!(held["metadata"]["labels"], meant, "{}: {name}", stage.name);
+            }
+            for (namespace, labels) in &stage.world.namespaces {
+                let mut meant = json!(labels);
+                meant[RUN] = json!("cafe0001");
+                let held = fake.object("namespaces", None, namespace).unwrap();
+                assert_eq!(held["metadata"]["labels"], meant, "{}: {namespace}", stage.name);
+            }
+        }
+        assert!(world.tear_down().await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn what_a_killed_run_left_is_found_by_its_mark_and_nothing_else_is() {
+    let (fake, scenario) = (Fake::new(), load("ai-data-pipeline"));
+    let world = raise(&fake, &scenario).await.unwrap();
+    std::mem::forget(world);
+    fake.put(
+        ("namespaces", None, "theirs"),
+        json!({ "metadata": { "name": "theirs", "labels": { "leakproof": "no" } } }),
+    );
+    let server = Server::with(fake.client());
+    let (found, errors) = sweep::find(&server, None, &[]).await;
+    assert!(errors.is_empty(), "{errors:?}");
+    let told: Vec<String> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["Namespace ai-data-pipeline", "Namespace ai-staging"]);
+    assert!(found.iter().all(|found| found.run == "cafe0001" && found.owner == Some(Owner::this())));
+    let (other, _) = sweep::find(&server, Some("cafe0002"), &[]).await;
+    assert_eq!(other, [], "another run's name finds nothing");
+    assert!(sweep::remove(&server, &found).await.is_empty());
+    assert_eq!(fake.names("namespaces"), ["theirs"]);
+    assert!(fake.inside().objects.values().all(unmarked));
+}

@@ -1,0 +1,103 @@
+//! Runs in a cluster, and what to do about what an earlier one left there.
+
+use std::time::Duration;
+
+use super::Order;
+use super::error::{Refusal, chain};
+use super::pipeline::{self, Temper};
+use super::stop::Stop;
+use crate::fabric::cluster::mark::Alive;
+use crate::fabric::cluster::sweep::{self, Found};
+use crate::fabric::cluster::{Cluster, kinds, plan};
+use crate::model::document::Document;
+use crate::model::event::Listener;
+use crate::scenario::Scenario;
+
+pub use crate::fabric::cluster::Options;
+pub use crate::fabric::cluster::options::{OptionSyntax, PullSecret, Toleration};
+pub use crate::fabric::cluster::plan::Deed;
+
+/// A cluster's network is someone else's machine, and its control path leads through servers that may be restarted.
+const TEMPER: Temper =
+    Temper { deadline: Duration::from_secs(1), patience: Duration::from_secs(60), grace: Duration::from_secs(60) };
+
+/// A cluster that answers; serves any number of runs.
+#[derive(Clone)]
+pub struct Connected(Cluster);
+
+/// Connects to the cluster of a context: the one named, else the current one if it is a kind cluster's.
+///
+/// # Errors
+/// Where there is none, none that may be used unasked, or nobody answers.
+pub async fn connect(context: Option<&str>, options: Options) -> Result<Connected, Refusal> {
+    Cluster::connect(context, options).await.map(Connected).map_err(|source| Refusal::Cluster(Box::new(source)))
+}
+
+/// Runs a scenario in a cluster. `show` is given the document once the verdicts are there, before tear-down; `say` what a
+/// person is to read meanwhile.
+///
+/// # Errors
+/// Where nothing could be judged: a world that could not be made.
+pub async fn in_cluster(
+    connected: &Connected,
+    order: &Order<'_>,
+    tell: &dyn Listener,
+    stop: &Stop,
+    show: &mut (dyn FnMut(&Document) + Send),
+    say: &(dyn Fn(&[String]) + Sync),
+) -> Result<Document, Refusal> {
+    pipeline::run(&connected.0, TEMPER, order, tell, stop, show, say).await
+}
+
+/// What a run would create and change, without touching a cluster.
+pub fn dry_run(scenario: &Scenario, options: &Options) -> Vec<Deed> {
+    plan::plan(scenario, options)
+}
+
+/// What runs left in a cluster.
+pub struct Leftovers {
+    found: Vec<Found>,
+    /// What was found, in words, run by run.
+    pub lines: Vec<String>,
+    /// Runs that are still going, in words: these are spared.
+    pub alive: Vec<String>,
+    /// What could not be looked at.
+    pub errors: Vec<String>,
+}
+
+impl Leftovers {
+    /// Whether there is anything to remove.
+    pub fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+}
+
+/// Looks for what runs left: everything with leakproof's mark, or with one run's. A run whose process still runs on this
+/// machine is spared unless it is named.
+///
+/// # Errors
+/// Where nothing could be looked at.
+pub async fn leftovers(connected: &Connected, run: Option<&str>) -> Result<Leftovers, Refusal> {
+    let server = connected.0.server();
+    let wide = kinds::cluster_wide_policies(server).await.map_err(|source| Refusal::Cluster(Box::new(source)))?;
+    let (found, errors) = sweep::find(server, run, &wide).await;
+    let going = |found: &Found| run.is_none() && found.owner.as_ref().is_some_and(|owner| owner.alive() == Alive::Yes);
+    let mut alive: Vec<String> = found
+        .iter()
+        .filter(|found| going(found))
+        .map(|found| {
+            let pid = found.owner.as_ref().map(|owner| owner.pid()).unwrap_or_default();
+            format!("run {} is still going (process {pid}); `--run {}` removes it all the same", found.run, found.run)
+        })
+        .collect();
+    alive.dedup();
+    let found: Vec<Found> = found.into_iter().filter(|found| !going(found)).collect();
+    let lines = found.iter().map(|found| format!("{found} (run {}, made {})", found.run, found.created)).collect();
+    Ok(Leftovers { found, lines, alive, errors: errors.iter().map(|error| chain(error)).collect() })
+}
+
+/// Removes what was found, and waits until it is gone. Gives what went wrong.
+pub async fn clean(connected: &Connected, leftovers: &Leftovers) -> Vec<String> {
+    let errors = sweep::remove(connected.0.server(), &leftovers.found).await;
+    errors.iter().map(|error| chain(error)).collect()
+}
