@@ -13,6 +13,7 @@ use crate::model::matrix::Matrix;
 use crate::model::observation::Observation;
 use crate::model::prediction::Predictions;
 use crate::model::verdict::Intent;
+use crate::model::watch::Standing;
 
 /// A stage's cells, sorted.
 pub(super) struct Load {
@@ -90,6 +91,7 @@ fn unsupported(what: String) -> Judgement {
         attempts: 0,
         unseen: 0,
         windows: Vec::new(),
+        standing: Standing::default(),
         passing: None,
         note: None,
     }
