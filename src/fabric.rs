@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::model::document::FabricInfo;
 use crate::model::endpoint::{Addresses, EndpointId};
 use crate::model::event::Listener;
+use crate::model::flow::Flow;
 use crate::model::moment::Moment;
 use crate::scenario::{Change, Scenario, world::World};
 
@@ -62,6 +63,12 @@ pub trait Realised: Send + Sync {
     /// this returns.
     fn enact(&mut self, changes: &[Change], after: &World)
     -> impl Future<Output = Result<Enacted, Self::Error>> + Send;
+
+    /// What is lacking here to carry a flow, where something is: Services, an engine for a kind of policy. `world` is the
+    /// world as it is then. Endpoints that were not placed, and families they have not, are known without asking.
+    fn lacks(&self, _world: &World, _flow: &Flow) -> Option<String> {
+        None
+    }
 
     /// What happened of itself so far, deliberate faults for instance: when (on the harness's clock), to what, and what.
     fn happenings(&self) -> Vec<(Moment, String, String)>;

@@ -21,6 +21,8 @@
 //! pod of its namespace, or of any namespace if it has none itself. That holds even where a NetworkPolicy alone would
 //! decide the flow, because the unknown kind may come before it.
 //!
+//! A flow to a Service means what the flows to the pods behind it mean, if all of these mean the same.
+//!
 //! Nothing here does I/O, reads a clock or can panic.
 
 mod aims;
@@ -32,6 +34,7 @@ mod labels;
 mod peers;
 mod ports;
 mod predict;
+mod services;
 mod side;
 mod speakers;
 mod stance;

@@ -1,12 +1,14 @@
 //! Leads the agents: tells each what to listen on and whom to dial, and brings what they saw onto the harness's clock.
 //!
 //! - [`Crew`]: all agents of a world; [`SweepPlan`]: what they are to attempt; [`pace()`]: how fast
+//! - [`behind`]: what is known of a Service, by what the agents behind it tell
 //! - [`session`]: the conversation with one agent, which goes on when its stream breaks
 //! - [`offset`]: how far an agent's clock is from ours; [`translate`]: its records in our words
 //!
 //! Nothing here judges. What is emitted is [`Sighting`](crate::model::observation::Sighting)s, and one promise of the
 //! wire stays true on the way: after `Complete`, nothing older comes.
 
+pub mod behind;
 pub mod crew;
 pub mod offset;
 pub mod pace;
@@ -18,7 +20,7 @@ pub mod translate;
 
 pub use crew::{Crew, Terms};
 pub use pace::{Pace, pace};
-pub use sweep::{Planned, SweepPlan};
+pub use sweep::{Facade, Planned, SweepPlan};
 
 use crate::model::endpoint::{Addresses, EndpointId, Family};
 use crate::model::flow::FlowId;

@@ -29,7 +29,7 @@ use crate::model::observation::{Blindness, Outcome};
 use crate::model::port::{Port, Protocol};
 
 /// The version of these messages. Harness and agent must speak the same.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// The longest line either side reads, in bytes: a plan for 50,000 cells fits.
 pub const MAX_LINE: usize = 16 * 1024 * 1024;
@@ -131,8 +131,8 @@ pub struct PlannedCell {
     pub to: SocketAddr,
     /// The protocol.
     pub protocol: Protocol,
-    /// The name the right server answers with.
-    pub expects: String,
+    /// The names that right servers answer with: one, or that of every pod behind a Service.
+    pub expects: Vec<String>,
     /// When in the interval this cell's turn comes, in nanoseconds after its start: spreads the load.
     pub phase: u64,
     /// The least number of this cell's first attempt under this plan. An agent that has made attempts on the cell

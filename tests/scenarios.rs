@@ -20,7 +20,6 @@ use leakproof::model::verdict::{Meaning, Verdict};
 use leakproof::report::name::trial;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
-/// Scenarios that need what the lab lacks altogether.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_leakproof");
 
 fn main() -> ExitCode {
@@ -37,8 +36,9 @@ fn main() -> ExitCode {
 
 fn scenario_files() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
-    let mut files: Vec<PathBuf> = fs::read_dir(&folder)
-        .expect("the folder `scenarios` is readable")
+    let mut files: Vec<PathBuf> = [folder.clone(), folder.join("calico")]
+        .iter()
+        .flat_map(|folder| fs::read_dir(folder).expect("the folder `scenarios` is readable"))
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -66,6 +66,11 @@ fn trials_of(file: &Path, store: &Arc<Store>) -> Vec<Trial> {
             let Some(expected) = intent.verdict().or(meaning.verdict()) else { continue };
             let named = scenario.named(flow);
             let name = trial(FabricKind::Lab, scenario.name(), &stage.name, &named, *intent, meaning);
+            if let Some(requirement) = scenario.requirement() {
+                let why = format!("it requires {requirement}, and this is the lab");
+                trials.push(Trial::ignorable_test(name, move || Ok(Completion::ignored_with(why.clone()))));
+                continue;
+            }
             let (store, file, stage) = (Arc::clone(store), file.to_owned(), stage.name.clone());
             trials.push(Trial::ignorable_test(name, move || judge(&store, &file, &stage, &named, expected)));
         }

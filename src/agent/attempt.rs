@@ -36,7 +36,7 @@ pub struct Dial {
     /// The nonce.
     pub question: Question,
     /// The name the right server answers with.
-    pub expects: Rc<str>,
+    pub expects: Rc<[String]>,
     /// The agent's own addresses: to bind to, and to find in the answer. Empty: not known.
     pub own: Rc<[IpAddr]>,
     /// The source port to take, or one of those after it where that is in use.
@@ -135,7 +135,7 @@ impl Dial {
             let who = excerpt(answer.name.as_bytes());
             return Outcome::SomeoneElse { who: format!("{who}, answering another question") };
         }
-        if *answer.name != *self.expects {
+        if !self.expects.contains(&answer.name) {
             return Outcome::SomeoneElse { who: excerpt(answer.name.as_bytes()) };
         }
         let seen = answer.seen.to_canonical();
@@ -302,7 +302,7 @@ mod tests {
             to: "10.0.0.2:80".parse().unwrap(),
             protocol: Protocol::Tcp,
             question: QUESTION,
-            expects: "data-store".into(),
+            expects: ["data-store".to_owned()].into(),
             own: Rc::new(["10.0.0.1".parse().unwrap()]),
             source_port: 20_000,
         }

@@ -78,7 +78,7 @@ struct Target {
     least_number: u32,
     to: SocketAddr,
     protocol: Protocol,
-    expects: Rc<str>,
+    expects: Rc<[String]>,
 }
 
 /// A further attempt of a turn that has begun.
@@ -107,14 +107,15 @@ pub fn carry_out(state: &Rc<State>, mut plan: Plan) -> Result<Carried, Unplannab
     let interval = plan.interval;
     plan.cells.sort_by_key(|cell| cell.phase % interval);
     let phases = plan.cells.iter().map(|cell| cell.phase % interval).collect();
-    let mut names: HashSet<Rc<str>> = HashSet::new();
+    // Most cells of a plan share their servers with others.
+    let mut names: HashSet<Rc<[String]>> = HashSet::new();
     let targets: Vec<Target> = std::mem::take(&mut plan.cells)
         .into_iter()
         .map(|cell| {
             let expects = names.get(&*cell.expects).cloned().unwrap_or_else(|| {
-                let name: Rc<str> = cell.expects.as_str().into();
-                names.insert(Rc::clone(&name));
-                name
+                let expects: Rc<[String]> = cell.expects.as_slice().into();
+                names.insert(Rc::clone(&expects));
+                expects
             });
             let (to, protocol) = (cell.to, cell.protocol);
             Target { cell: cell.cell, least_number: cell.first_number, to, protocol, expects }

@@ -38,7 +38,7 @@ fn dial_one(state: &Rc<State>, to: SocketAddr, protocol: Protocol, patience: Pat
         to,
         protocol,
         question: Question { secret: identity.secret, cell: SELF_DIAL, number },
-        expects: identity.name,
+        expects: [(*identity.name).to_owned()].into(),
         own: identity.own,
         source_port: source_port(state.life, SELF_DIAL, number),
     };

@@ -20,6 +20,7 @@ mod enter;
 mod fault;
 mod folder;
 mod keeper;
+mod lacks;
 mod link;
 mod netlink;
 mod netns;
@@ -32,7 +33,6 @@ use std::num::NonZeroU8;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use compile::UnknownKind;
 pub use elsewhere::{Elsewhere, Host, Trouble};
 pub use enter::{EnterError, Entered, enter};
 pub use fault::{Fault, FaultSyntax, FaultyFlow, FaultyPort, OnAgent, OnNode};
@@ -189,9 +189,6 @@ pub enum LabError {
         /// Its name.
         name: String,
     },
-    /// A policy that the lab cannot enforce.
-    #[error(transparent)]
-    Policy(#[from] UnknownKind),
     /// The folder of a world.
     #[error("folder `{}`", path.display())]
     Folder {

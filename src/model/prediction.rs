@@ -154,6 +154,18 @@ pub enum Reason {
         /// Every policy that selects the pod for this direction; at least one.
         by: Vec<PolicyRef>,
     },
+    /// The destination is a Service, and this side does not say the same of all the pods behind it: so many of them let
+    /// the flow through, do not, and so on.
+    Behind {
+        /// It lets through.
+        allowing: u32,
+        /// It does not.
+        denying: u32,
+        /// Nobody can say what it does.
+        unknown: u32,
+        /// Are the source itself, which a Service may lead back to: no policy speaks of that.
+        itself: u32,
+    },
     /// Policies of kinds the oracle does not know could touch this side.
     Unknown {
         /// Which; none where the endpoint is not in this world at all.
@@ -167,7 +179,7 @@ impl Reason {
         match self {
             Self::NoPod | Self::NotIsolated | Self::Allowed { .. } => Some(Verdict::Allowed),
             Self::Isolated { .. } => Some(Verdict::Denied),
-            Self::Unknown { .. } => None,
+            Self::Behind { .. } | Self::Unknown { .. } => None,
         }
     }
 }

@@ -51,10 +51,12 @@ struct End<'w> {
 impl<'w> End<'w> {
     fn of(world: &'w World, id: EndpointId, family: Family, name: String) -> Self {
         let pod = world.pods.get(&id);
-        let kind = match (pod, world.outside.get(&id)) {
-            (Some(_), _) => Some(EndpointKind::Pod),
-            (None, Some(_)) => Some(EndpointKind::Outside),
-            (None, None) => None,
+        let kind = if pod.is_some() {
+            Some(EndpointKind::Pod)
+        } else if world.outside.contains_key(&id) {
+            Some(EndpointKind::Outside)
+        } else {
+            world.services.contains_key(&id).then_some(EndpointKind::Service)
         };
         let party = Party {
             name,
@@ -102,7 +104,11 @@ fn side(world: &World, direction: Direction, source: &End<'_>, destination: &End
     let reason = reason(&policies, direction);
     let nearest = match &reason {
         Reason::Isolated { .. } => nearest::find(&policies, direction),
-        Reason::NoPod | Reason::NotIsolated | Reason::Allowed { .. } | Reason::Unknown { .. } => None,
+        Reason::NoPod
+        | Reason::NotIsolated
+        | Reason::Allowed { .. }
+        | Reason::Behind { .. }
+        | Reason::Unknown { .. } => None,
     };
     let unknown = unknown::touching(world, &pod.namespace);
     let reason = if unknown.is_empty() { reason } else { Reason::Unknown { by: unknown } };

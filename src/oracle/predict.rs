@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::aims::Aims;
+use super::services;
 use super::side::reasons_of_side;
 use super::view::View;
 use crate::model::flow::CellSet;
@@ -19,7 +20,14 @@ use crate::scenario::world::World;
 /// of each rule that matches. The time grows with the cells, and with the policies that isolate one pod, 64 at a time.
 ///
 /// An endpoint of a cell that is not in the world makes its meaning unknown.
+///
+/// A flow to a Service is judged after the translation of its address: see [`services`].
 pub fn predict(world: &World, cells: &Arc<CellSet>) -> Predictions {
+    services::predict(world, cells).unwrap_or_else(|| predict_direct(world, cells))
+}
+
+/// The same where no cell leads to a Service.
+pub(in crate::oracle) fn predict_direct(world: &World, cells: &Arc<CellSet>) -> Predictions {
     let view = View::of(world);
     let aims = Aims::of(&view, cells);
     let mut reasons = Reasons::default();

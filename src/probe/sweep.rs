@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::model::endpoint::EndpointId;
+use crate::model::endpoint::{Addresses, EndpointId};
 use crate::model::flow::{Flow, FlowId};
 use crate::model::moment::{Moment, nanoseconds};
 use crate::wire::{Plan, PlannedCell};
@@ -28,6 +28,19 @@ pub struct SweepPlan {
     pub expires: Duration,
     /// How often each agent dials its own listeners.
     pub self_dial: Duration,
+    /// Destinations without an agent, by what answers there.
+    pub services: BTreeMap<EndpointId, Facade>,
+}
+
+/// A destination without an agent of its own: a Service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facade {
+    /// Its name.
+    pub name: String,
+    /// Its addresses.
+    pub addresses: Addresses,
+    /// The names of all who may answer there.
+    pub answered_by: Vec<String>,
 }
 
 impl SweepPlan {
@@ -42,6 +55,7 @@ impl SweepPlan {
             turns: None,
             expires: Duration::from_secs(3600),
             self_dial: (deadline / 2).max(Duration::from_millis(100)),
+            services: BTreeMap::new(),
         }
     }
 }
@@ -71,17 +85,21 @@ pub fn split(
     let mut cells: BTreeMap<EndpointId, Vec<PlannedCell>> = members.keys().map(|id| (*id, Vec::new())).collect();
     for (flow_id, flow) in &plan.cells {
         let stranger = |endpoint| ProbeError::Stranger { flow: *flow_id, endpoint };
-        let destination = members.get(&flow.destination).ok_or_else(|| stranger(flow.destination))?;
-        let address = destination.addresses.of(flow.family).ok_or_else(|| ProbeError::NoAddress {
+        let (name, addresses, expects) = match (members.get(&flow.destination), plan.services.get(&flow.destination)) {
+            (Some(member), _) => (&member.name, member.addresses, vec![member.name.clone()]),
+            (None, Some(facade)) => (&facade.name, facade.addresses, facade.answered_by.clone()),
+            (None, None) => return Err(stranger(flow.destination)),
+        };
+        let address = addresses.of(flow.family).ok_or_else(|| ProbeError::NoAddress {
             flow: *flow_id,
-            name: destination.name.clone(),
+            name: name.clone(),
             family: flow.family,
         })?;
         cells.get_mut(&flow.source).ok_or_else(|| stranger(flow.source))?.push(PlannedCell {
             cell: flow_id.0,
             to: SocketAddr::new(address, flow.port.number.get()),
             protocol: flow.port.protocol,
-            expects: destination.name.clone(),
+            expects,
             phase: 0,
             first_number: 0,
         });
@@ -119,7 +137,7 @@ mod tests {
     use std::num::NonZeroU16;
 
     use super::*;
-    use crate::model::endpoint::{Addresses, Family};
+    use crate::model::endpoint::Family;
     use crate::model::port::{Port, Protocol};
 
     const PORT: Port = Port { number: NonZeroU16::MIN, protocol: Protocol::Udp };
@@ -154,7 +172,10 @@ mod tests {
         assert_eq!(phases(1), [(2, 300)], "half of an interval of 600 after source 0's first");
         assert_eq!(phases(2), [], "a member without cells gets a plan too: it dials itself");
         let first = &split[&EndpointId(0)].cells[1];
-        assert_eq!((first.to.to_string().as_str(), first.expects.as_str()), ("10.0.0.2:1", "pod-2"));
+        assert_eq!(
+            (first.to.to_string().as_str(), first.expects.as_slice()),
+            ("10.0.0.2:1", &["pod-2".to_owned()][..])
+        );
     }
 
     #[test]
@@ -164,5 +185,19 @@ mod tests {
         let no_address = split(&plan(&[flow(0, 1, Family::V6)]), 1, &members(2));
         let name = "pod-1".to_owned();
         assert_eq!(no_address, Err(ProbeError::NoAddress { flow: FlowId(0), name, family: Family::V6 }));
+    }
+
+    #[test]
+    fn at_a_service_anybody_behind_it_may_answer() {
+        let flows = [flow(0, 9, Family::V4)];
+        let facade = Facade {
+            name: "web".into(),
+            addresses: Addresses { v4: Some(std::net::Ipv4Addr::new(10, 96, 0, 9)), v6: None },
+            answered_by: vec!["pod-1".into(), "pod-2".into()],
+        };
+        let with = SweepPlan { services: BTreeMap::from([(EndpointId(9), facade)]), ..plan(&flows) };
+        let split = split(&with, 1, &members(3)).unwrap();
+        let [cell] = split[&EndpointId(0)].cells.as_slice() else { panic!("{split:?}") };
+        assert_eq!((cell.to.to_string().as_str(), cell.expects.join(" ")), ("10.96.0.9:1", "pod-1 pod-2".into()));
     }
 }

@@ -102,6 +102,11 @@ pub fn reason(reason: &Reason) -> String {
         Reason::Isolated { by } => {
             format!("isolated by {}; no rule matches", list(by.iter().map(ToString::to_string).collect()))
         }
+        Reason::Behind { allowing, denying, unknown, itself } => {
+            let counted = [(allowing, "allowed"), (denying, "denied"), (unknown, "unknown"), (itself, "itself")];
+            let parts = counted.iter().filter(|(count, _)| **count > 0).map(|(count, word)| format!("{count} {word}"));
+            format!("the pods behind it differ: {}", list(parts.collect()))
+        }
         Reason::Unknown { by } => {
             format!("unknown: {} may touch it", list(by.iter().map(ToString::to_string).collect()))
         }

@@ -5,6 +5,7 @@ use crate::model::explanation::Explanation;
 use crate::model::flow::Flow;
 use crate::model::port::Port;
 use crate::oracle;
+use crate::scenario::world::{Service, ServicePort, World};
 use crate::scenario::{Scenario, Stage};
 
 /// The story of every flow from `from` to `to` in one stage, at `port` if one is given. The port need not be one that
@@ -38,10 +39,23 @@ pub fn explain(
             if port.is_some() { asked.into_iter().collect() } else { between.collect::<Vec<Flow>>() }
         })
         .collect();
+    if let Some(service) = stage.world.services.get(&destination) {
+        flows = flows.iter().flat_map(|flow| behind(&stage.world, service, flow)).collect();
+    }
     flows.sort_unstable();
     if flows.is_empty() || source == destination {
         return Err(Refusal::NoCell { scenario: scenario.name().to_owned(), from: from.to_owned(), to: to.to_owned() });
     }
     let name_of = |id| scenario.name_of(id).to_owned();
     Ok(flows.iter().map(|flow| oracle::explain(&stage.world, flow, name_of)).collect())
+}
+
+/// The flows that one to a Service may become: policies see these, so theirs are the stories to tell.
+fn behind(world: &World, service: &Service, flow: &Flow) -> Vec<Flow> {
+    let leads_to = service.ports.iter().filter(|port| port.port == flow.port);
+    let to = |port: &ServicePort| {
+        let others = world.behind(service).filter(|destination| *destination != flow.source);
+        others.map(|destination| Flow { destination, port: port.behind(), ..*flow }).collect::<Vec<_>>()
+    };
+    leads_to.flat_map(to).collect()
 }

@@ -31,7 +31,9 @@ pub(super) fn endpoints(scenario: &Scenario, placed: &BTreeMap<EndpointId, Place
         EndpointInfo {
             name: endpoint.name.clone(),
             kind: endpoint.kind,
-            namespace: pod.map(|pod| pod.namespace.clone()),
+            namespace: pod
+                .map(|pod| pod.namespace.clone())
+                .or_else(|| world.and_then(|world| world.services.get(&id)).map(|service| service.namespace.clone())),
             labels: pod.map_or_else(Labels::default, |pod| pod.labels.clone()),
             node: placement.and_then(|p| p.node.clone()).or_else(|| pod.map(|pod| pod.node.to_string())),
             addresses: placement
@@ -148,6 +150,7 @@ pub(super) fn because(predictions: &Predictions, id: FlowId) -> String {
         Some(Reason::NotIsolated) => format!("no policy isolates the {name}"),
         Some(Reason::Allowed { by }) => format!("at the {name}, {} allows it", list(&by)),
         Some(Reason::Isolated { by }) => format!("at the {name}, {} selects it and no rule matches", list(&by)),
+        Some(reason @ Reason::Behind { .. }) => format!("at the {name}, {}", crate::report::story::reason(&reason)),
         Some(Reason::Unknown { by }) => format!("at the {name}, {} may touch it and is not understood", list(&by)),
     };
     let sides = [side("source", prediction.egress), side("destination", prediction.ingress)];

@@ -29,16 +29,20 @@ pub(super) struct Readings<'a> {
     pub(super) intent: &'a Matrix<Intent>,
 }
 
-/// Sorts a stage's cells by what the world has placed, and by whether what the author expects rests on addresses that
+/// Sorts a stage's cells by what the fabric says it cannot carry, by what the world has placed, and by whether what the author expects rests on addresses that
 /// the world does not give.
 pub(super) fn sort(
     cells: &Arc<CellSet>,
     placed: &BTreeMap<EndpointId, Placement>,
     readings: Option<&Readings<'_>>,
+    beyond: impl Fn(&Flow) -> Option<String>,
 ) -> Load {
     let lacking: BTreeMap<FlowId, String> = cells
         .iter()
-        .filter_map(|(id, flow)| Some((id, lacks(flow, placed).or_else(|| rests_on_addresses(id, readings?))?)))
+        .filter_map(|(id, flow)| {
+            let lacks = beyond(flow).or_else(|| lacks(flow, placed));
+            Some((id, lacks.or_else(|| rests_on_addresses(id, readings?))?))
+        })
         .collect();
     if lacking.is_empty() {
         return Load { carried: Arc::clone(cells), lacking };
@@ -123,8 +127,8 @@ mod tests {
         let mut after = stage.world.clone();
         placed.iter().for_each(|(id, placement)| after.set_addresses(*id, placement.addresses));
         let (planned, real) = (oracle::predict(&stage.world, &stage.cells), oracle::predict(&after, &stage.cells));
-        let load =
-            sort(&stage.cells, &placed, Some(&Readings { planned: &planned, real: &real, intent: &stage.intent }));
+        let readings = Readings { planned: &planned, real: &real, intent: &stage.intent };
+        let load = sort(&stage.cells, &placed, Some(&readings), |_| None);
         (scenario, load)
     }
 

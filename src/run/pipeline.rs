@@ -24,8 +24,9 @@ use crate::model::observation::Sighting;
 use crate::model::port::{Port, Protocol};
 use crate::model::verdict::Intent;
 use crate::oracle;
-use crate::probe::{Crew, Member, Pace, SweepPlan, Terms, pace};
-use crate::scenario::world::World;
+use crate::probe::behind::{Behind, Relay};
+use crate::probe::{Crew, Facade, Member, Pace, SweepPlan, Terms, pace};
+use crate::scenario::world::{Service, ServicePort, World};
 use crate::scenario::{Change, Scenario, Stage};
 use crate::watch::{self, Ended, Post};
 
@@ -73,6 +74,12 @@ pub(super) async fn run<F: Fabric>(
         .map_err(|source| Refusal::World { scenario: order.scenario.name().to_owned(), source: Box::new(source) })?;
     draft.end();
     draft.document.fabric = world.info();
+    if let Some(why) = order.scenario.requirement().and_then(|asked| asked.unmet(&draft.document.fabric)) {
+        let scenario = order.scenario.name().to_owned();
+        let left: Vec<String> = world.tear_down().await.iter().map(|error| chain(error)).collect();
+        say(&left.iter().map(|error| format!("left behind: {error}")).collect::<Vec<_>>());
+        return Err(Refusal::Unmet { scenario, why });
+    }
     for warning in world.warnings() {
         draft.warn(warning);
     }
@@ -123,6 +130,13 @@ pub(super) struct Voyage<'a> {
     pub(super) draft: Draft<'a>,
 }
 
+/// What agents were told to try.
+#[derive(PartialEq)]
+struct Planned {
+    cells: Arc<CellSet>,
+    services: BTreeMap<EndpointId, Facade>,
+}
+
 /// What goes on from stage to stage.
 pub(super) struct Under {
     pub(super) crew: Crew,
@@ -131,7 +145,9 @@ pub(super) struct Under {
     proven: Proven,
     agents: Agents,
     /// What the agents try.
-    pub(super) planned: Option<Arc<CellSet>>,
+    planned: Option<Planned>,
+    /// Tells of Services what follows from what agents tell.
+    relay: Relay,
     /// The pace of the present plan.
     pace: Pace,
 }
@@ -149,6 +165,9 @@ impl Voyage<'_> {
         };
         let (crew, sightings) = mustered.map_err(|error| chain(&error))?;
         self.draft.end();
+        let relay = Relay::default();
+        let sightings =
+            if scenario.bare().services.is_empty() { sightings } else { relay.clone().begin(sightings) };
         let who = Who {
             names: scenario.endpoints().iter().map(|endpoint| endpoint.name.clone()).collect(),
             scenario: scenario.file().display().to_string(),
@@ -161,6 +180,7 @@ impl Voyage<'_> {
             proven: Proven::default(),
             agents: Agents::default(),
             planned: None,
+            relay,
             pace: Pace { interval: Duration::ZERO, attempts: 1 },
         };
         let result = self.stages(world, &mut under).await;
@@ -169,8 +189,12 @@ impl Voyage<'_> {
     }
 
     async fn stages<R: Realised>(&mut self, world: &mut R, under: &mut Under) -> Result<(), String> {
-        let load = carry::sort(self.order.scenario.baseline(), world.placements(), None);
-        self.baseline(&load, under).await?;
+        let mut bare = self.order.scenario.bare().clone();
+        settle(&mut bare, world);
+        let beyond = |flow: &Flow| world.lacks(&bare, flow);
+        let load = carry::sort(self.order.scenario.baseline(), world.placements(), None, beyond);
+        let services = self.services(&bare, under);
+        self.baseline(&load, services, under).await?;
         for stage in self.order.scenario.stages() {
             if self.stop.pulled() {
                 return Err(interrupted());
@@ -180,11 +204,16 @@ impl Voyage<'_> {
         Ok(())
     }
 
-    async fn baseline(&mut self, load: &carry::Load, under: &mut Under) -> Result<(), String> {
+    async fn baseline(
+        &mut self,
+        load: &carry::Load,
+        services: BTreeMap<EndpointId, Facade>,
+        under: &mut Under,
+    ) -> Result<(), String> {
         let (all, cells) = (self.order.scenario.baseline(), Arc::clone(&load.carried));
         self.draft.begin("baseline", Some(cells.len() as u64));
         let sent = clock::now();
-        self.plan(&cells, under).await?;
+        self.plan(Planned { cells: Arc::clone(&cells), services }, under).await?;
         let acknowledged = clock::now();
         let rules =
             Rules { converge_within: BASELINE_WITHIN, ..self.rules(sent, under.pace, self.order.scenario.timing()) };
@@ -247,9 +276,11 @@ impl Voyage<'_> {
         let planned = (after != stage.world).then(|| oracle::predict(&stage.world, &stage.cells));
         let readings =
             planned.as_ref().map(|planned| carry::Readings { planned, real: &predictions, intent: &stage.intent });
-        let load = carry::sort(&stage.cells, world.placements(), readings.as_ref());
-        if under.planned.as_ref() != Some(&load.carried) {
-            self.plan(&load.carried, under).await?;
+        let beyond = |flow: &Flow| world.lacks(&after, flow);
+        let load = carry::sort(&stage.cells, world.placements(), readings.as_ref(), beyond);
+        let planned = Planned { cells: Arc::clone(&load.carried), services: self.services(&after, under) };
+        if under.planned.as_ref() != Some(&planned) {
+            self.plan(planned, under).await?;
         }
         let meaning = predictions.matrix().map(|_, _, prediction| prediction.meaning);
         let rules = self.rules(enacted.sent, under.pace, stage.timing);
@@ -257,7 +288,7 @@ impl Voyage<'_> {
         let mut judge = Judge::new(cells, stage.intent.clone(), meaning, rules, under.who.clone(), proven)
             .knowing(std::mem::take(&mut under.agents))
             .tolerating(tolerance::tolerance(scenario, stage, self.order.vigil.as_ref(), tolerance::today()));
-        let ended = self.converge(&mut judge, &load.carried, under).await?;
+        let ended = self.converge(&mut judge, under).await?;
         let now = clock::now();
         let took = now.since(enacted.sent);
         let (after, proven) =
@@ -303,7 +334,7 @@ impl Voyage<'_> {
 
     /// Waits for convergence. Where agents get too little of a busy machine to keep the pace, they are told to go
     /// slower: what they cannot see at this pace they may see at another, and no outcome is forgotten by it.
-    async fn converge(&mut self, judge: &mut Judge, cells: &Arc<CellSet>, under: &mut Under) -> Result<Ended, String> {
+    async fn converge(&mut self, judge: &mut Judge, under: &mut Under) -> Result<Ended, String> {
         let (mut seen, mut unseen) = (0, 0);
         loop {
             let patience = PACE_CHECK.max(under.pace.interval * 4);
@@ -323,7 +354,8 @@ impl Voyage<'_> {
             (seen, unseen) = (now_seen, now_unseen);
             if fresh_unseen * BLIND_SHARE > fresh_seen + fresh_unseen && under.pace.interval < SLOWEST {
                 let interval = (under.pace.interval * 3).min(SLOWEST);
-                self.plan_at(cells, pace(cells.len(), self.deadline(), Some(interval)), under).await?;
+                let tried = under.planned.as_ref().map_or(0, |planned| planned.cells.len());
+                self.replan(pace(tried, self.deadline(), Some(interval)), under).await?;
                 judge.slow_down(interval);
                 self.draft.document.settings.interval_us = assemble::micros(interval);
                 self.draft.warn(format!(
@@ -335,19 +367,28 @@ impl Voyage<'_> {
     }
 
     /// Has the agents try these cells from now on.
-    async fn plan(&mut self, cells: &Arc<CellSet>, under: &mut Under) -> Result<(), String> {
-        let pace = self.pace(cells);
-        self.plan_at(cells, Pace { interval: pace.interval.max(under.pace.interval), ..pace }, under).await
+    async fn plan(&mut self, planned: Planned, under: &mut Under) -> Result<(), String> {
+        let pace = self.pace(&planned.cells);
+        self.plan_at(planned, Pace { interval: pace.interval.max(under.pace.interval), ..pace }, under).await
     }
 
-    pub(super) async fn plan_at(&mut self, cells: &Arc<CellSet>, pace: Pace, under: &mut Under) -> Result<(), String> {
-        let wanted: Vec<(FlowId, Flow)> = cells.iter().map(|(id, flow)| (id, *flow)).collect();
+    /// Has them try the same cells at another pace.
+    pub(super) async fn replan(&mut self, pace: Pace, under: &mut Under) -> Result<(), String> {
+        match under.planned.take() {
+            Some(planned) => self.plan_at(planned, pace, under).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn plan_at(&mut self, planned: Planned, pace: Pace, under: &mut Under) -> Result<(), String> {
+        let wanted: Vec<(FlowId, Flow)> = planned.cells.iter().map(|(id, flow)| (id, *flow)).collect();
         let deadline = self.deadline();
         // Silence is trusted when its socket was looked at once more after the deadline, and connections come about in
         // the kernel without the agent: being late by half a deadline hides nothing.
-        let plan = SweepPlan { slack: deadline / 2, ..SweepPlan::new(wanted, pace, deadline) };
+        let services = planned.services.clone();
+        let plan = SweepPlan { slack: deadline / 2, services, ..SweepPlan::new(wanted, pace, deadline) };
         under.crew.plan(&plan).await.map_err(|error| chain(&error))?;
-        under.planned = Some(Arc::clone(cells));
+        under.planned = Some(planned);
         under.pace = pace;
         Ok(())
     }
@@ -359,6 +400,22 @@ impl Voyage<'_> {
     fn pace(&self, cells: &CellSet) -> Pace {
         let interval = self.order.interval.or(self.order.scenario.timing().interval);
         pace(cells.len(), self.deadline(), interval)
+    }
+
+    /// What agents have to know of the Services of a world; the relay learns who is behind them.
+    fn services(&self, world: &World, under: &Under) -> BTreeMap<EndpointId, Facade> {
+        let name = |id: EndpointId| self.order.scenario.name_of(id).to_owned();
+        let behind = |service: &Service| Behind {
+            endpoints: world.behind(service).collect(),
+            ports: service.ports.iter().map(|port| (port.port, port.behind())).collect(),
+        };
+        under.relay.know(world.services.iter().map(|(id, service)| (*id, behind(service))).collect());
+        let facade = |id: EndpointId, service: &Service| Facade {
+            name: name(id),
+            addresses: service.addresses,
+            answered_by: world.behind(service).map(name).collect(),
+        };
+        world.services.iter().map(|(id, service)| (*id, facade(*id, service))).collect()
     }
 
     fn rules(&mut self, sent: Moment, pace: Pace, timing: crate::scenario::Timing) -> Rules {
@@ -403,12 +460,21 @@ fn settle<R: Realised>(world: &mut World, realised: &R) {
 
 /// The agents of these endpoints. An agent listens on every port that any cell of any stage asks for, served or not:
 /// at a port where nobody listens a denial could not be told from a refusal. One that nobody calls listens all the
-/// same: by calling itself it shows that it is alive.
+/// same: by calling itself it shows that it is alive. Pods behind a Service listen where it leads, called by nobody else
+/// though they may be.
 fn members<R: Realised>(scenario: &Scenario, endpoints: impl Iterator<Item = EndpointId>, realised: &R) -> Vec<Member> {
     let mut ports: BTreeMap<EndpointId, BTreeSet<Port>> = BTreeMap::new();
     for (_, flow) in scenario.flows().iter() {
         if flow.port.protocol != Protocol::Sctp {
             ports.entry(flow.destination).or_default().insert(flow.port);
+        }
+    }
+    for world in std::iter::once(scenario.bare()).chain(scenario.stages().iter().map(|stage| &stage.world)) {
+        for service in world.services.values() {
+            for id in world.behind(service) {
+                let behind = service.ports.iter().map(ServicePort::behind);
+                ports.entry(id).or_default().extend(behind.filter(|port| port.protocol != Protocol::Sctp));
+            }
         }
     }
     endpoints

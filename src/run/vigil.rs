@@ -1,7 +1,6 @@
 //! The watch: after the last stage has converged, every cell is probed on until what is waited for has come about.
 
 use std::future::pending;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::assemble::micros;
@@ -79,7 +78,7 @@ impl Voyage<'_> {
     pub(super) async fn keep_vigil<R: Realised>(
         &mut self,
         vigil: &Vigil<'_>,
-        stage: &Stage,
+        _stage: &Stage,
         _world: &mut R,
         under: &mut Under,
         judge: &mut Judge,
@@ -88,7 +87,7 @@ impl Voyage<'_> {
         let from = judge.standing(now).converged.map_or(now, |converged| converged.at);
         let (seen, unseen) = judge.sight();
         self.draft.begin("trial of the pace", None);
-        let tried = self.settle_pace(vigil, stage, under, judge).await;
+        let tried = self.settle_pace(vigil, under, judge).await;
         self.draft.end();
         let interval = tried?;
         judge.watch_at(interval);
@@ -190,7 +189,6 @@ impl Voyage<'_> {
     async fn settle_pace(
         &mut self,
         vigil: &Vigil<'_>,
-        stage: &Stage,
         under: &mut Under,
         judge: &mut Judge,
     ) -> Result<Duration, String> {
@@ -200,8 +198,7 @@ impl Voyage<'_> {
         // A pace that somebody asked for gets a second chance: the machine may have been busy just then.
         let mut chances = if asked.is_some() { 2 } else { 1 };
         loop {
-            let cells = under.planned.clone().unwrap_or_else(|| Arc::clone(&stage.cells));
-            self.plan_at(&cells, Pace { interval, attempts: 1 }, under).await?;
+            self.replan(Pace { interval, attempts: 1 }, under).await?;
             judge.watch_at(interval);
             let (seen, unseen) = self.try_pace(judge, under, interval).await?;
             if unseen * LOSS <= seen + unseen {

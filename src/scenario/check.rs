@@ -7,6 +7,7 @@ mod cells;
 mod expectations;
 mod known;
 mod library;
+mod services;
 mod stages;
 mod warnings;
 
@@ -15,6 +16,7 @@ use std::path::Path;
 use super::diagnostic::Code;
 use super::log::{Log, error};
 use super::raw;
+use super::requirement::Requirement;
 use super::source::Source;
 use super::{Scenario, Stage, Timing};
 use crate::model::document::Strictness;
@@ -48,6 +50,7 @@ pub(super) fn check(
         };
         resolved.push(expectations::resolve(entries, &stage.world, &cast, log));
     }
+    services::check(&played.stages, &cast, log);
     // With a name unresolved the cells are not those that were meant, and more errors would only follow from that.
     if log.errors() > 0 {
         return None;
@@ -94,6 +97,8 @@ pub(super) fn check(
         stages,
         timing,
         known,
+        likes: cast.likes,
+        requirement: raw.requires.as_ref().map(|raw| Requirement { calico: raw.calico.value.clone() }),
         deny: raw.deny.map(|at| at.value).unwrap_or_default(),
         warnings: Vec::new(),
         remarks: Vec::new(),

@@ -131,7 +131,10 @@ fn unknown(
     );
     // Two servers have a NetworkPolicy: the other one is called as kubectl calls it.
     let group = version.value.split_once('/').map(|(group, _)| group).unwrap_or_default();
-    let namespaced = matches!(kind.value.as_str(), "NetworkPolicy" | "StagedNetworkPolicy" | "NetworkSet");
+    let namespaced = matches!(
+        kind.value.as_str(),
+        "NetworkPolicy" | "StagedNetworkPolicy" | "StagedKubernetesNetworkPolicy" | "NetworkSet"
+    );
     let called = if kind.value == "NetworkPolicy" { format!("{}.{group}", kind.value) } else { kind.value.clone() };
     let given = metadata.namespace.as_ref().map(|at| at.value.clone());
     let namespace = given.or_else(|| namespaced.then(|| "default".to_owned()));

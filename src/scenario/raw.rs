@@ -23,6 +23,8 @@ use crate::model::finding::Call;
 use crate::model::labels::Labels;
 use crate::model::port::{Port, ServedPort};
 use crate::model::verdict::{DenyForm, Verdict};
+use crate::scenario::requirement::Versions;
+use crate::scenario::world::{ServicePort, Workload};
 
 /// A map from names to things, in the order written.
 pub(in crate::scenario) type Named<T> = Vec<(At<String>, T)>;
@@ -50,6 +52,13 @@ pub(in crate::scenario) struct Scenario {
     /// expectation names them with.
     #[schemars(with = "Option<BTreeMap<String, Outside>>")]
     pub outside: Named<Outside>,
+    /// Services, by name: addresses that only receive, and pass what they get on to pods. They make cells only with the
+    /// pods that an expectation names them with. Not in the lab, which has none.
+    #[schemars(with = "Option<BTreeMap<String, Service>>")]
+    pub services: Named<Service>,
+    /// What the place it is run in must be; elsewhere it is skipped, with the reason.
+    #[schemars(with = "Option<Requires>")]
+    pub requires: Option<Requires>,
     /// The policies: manifest files beside this file, or manifests written right here.
     #[schemars(with = "Option<Vec<schema::Manifest>>")]
     pub policies: Vec<Manifest>,
@@ -103,6 +112,10 @@ pub(in crate::scenario) struct Pod {
     /// Its labels.
     #[schemars(with = "Option<BTreeMap<String, String>>")]
     pub labels: Labels,
+    /// A workload of its namespace whose pods' labels it takes, beside its own: `deployment/data-store`. Only on a
+    /// cluster, with `--adopt`.
+    #[schemars(with = "Option<schema::Workload>")]
+    pub like: Option<At<Workload>>,
     /// The ports it serves. Left out: 8080/tcp.
     #[schemars(with = "Option<Vec<schema::ServedPort>>")]
     pub serves: Option<Vec<ServedPort>>,
@@ -115,6 +128,30 @@ pub(in crate::scenario) struct Pod {
     /// Its IPv6 address in the lab. Left out: a planned one.
     #[schemars(with = "Option<std::net::Ipv6Addr>")]
     pub address6: Option<At<std::net::Ipv6Addr>>,
+}
+
+/// A Service: an address whose connections are passed on to the pods it selects, one of them each.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(in crate::scenario) struct Service {
+    /// Its namespace, one of `namespaces`.
+    #[schemars(with = "String")]
+    pub namespace: At<String>,
+    /// The labels that the pods behind it have, in its namespace.
+    #[schemars(with = "BTreeMap<String, String>", extend("minProperties" = 1))]
+    pub selects: Labels,
+    /// Its ports, each with the port of the pods it leads to.
+    #[schemars(with = "Vec<schema::ServicePort>", length(min = 1))]
+    pub ports: Vec<At<ServicePort>>,
+}
+
+/// What the place must be.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(in crate::scenario) struct Requires {
+    /// A cluster with Calico of these versions.
+    #[schemars(with = "schema::Versions")]
+    pub calico: At<Versions>,
 }
 
 /// An address outside the cluster.
@@ -308,6 +345,23 @@ mod schema {
         "type": "string",
         "pattern": "^([a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?=)?[1-9][0-9]{0,4}/(tcp|udp|sctp)$",
         "examples": ["5432/tcp", "http=8080/tcp"],
+    });
+    shape!(ServicePort, {
+        "description": "A port of the Service, and the port of the pods behind it where that is another: 80/tcp -> 8080/tcp.",
+        "type": "string",
+        "pattern": "^[1-9][0-9]{0,4}/(tcp|udp|sctp)( *-> *[1-9][0-9]{0,4}/(tcp|udp|sctp))?$",
+        "examples": ["80/tcp -> 8080/tcp", "5432/tcp"],
+    });
+    shape!(Workload, {
+        "description": "A workload by kind and name: deployment/data-store.",
+        "type": "string",
+        "pattern": "^(deployment|statefulset|daemonset|replicaset|pod)/[a-z0-9]([a-z0-9.-]*[a-z0-9])?$",
+        "examples": ["deployment/data-store"],
+    });
+    shape!(Versions, {
+        "description": "Versions, all of these conditions together: >=3.31, <3.33.",
+        "type": "string",
+        "examples": [">=3.31, <3.33", "3.32"],
     });
     shape!(Who, {
         "description": "A name, a list of names, or `any`: every pod there is.",

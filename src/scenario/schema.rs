@@ -87,6 +87,8 @@ mod tests {
             ("Scenario", format!("{z}: 1")),
             ("Namespace", format!("namespaces: {{ a: {{ {z}: 1 }} }}")),
             ("Pod", format!("pods: {{ a: {{ {z}: 1 }} }}")),
+            ("Service", format!("services: {{ a: {{ {z}: 1 }} }}")),
+            ("Requires", format!("requires: {{ {z}: 1 }}")),
             ("Outside", format!("outside: {{ a: {{ {z}: 1 }} }}")),
             ("Known", format!("known: [ {{ {z}: 1 }} ]")),
             ("Expect", format!("expect: [ {{ {z}: 1 }} ]")),

@@ -3,10 +3,13 @@
 //! This is all that oracle and lab are given; each reads it in its own way.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::num::NonZeroU16;
+use std::str::FromStr;
 
 use crate::model::endpoint::{Addresses, EndpointId, NodeOrdinal};
 use crate::model::labels::Labels;
-use crate::model::port::ServedPort;
+use crate::model::port::{Port, ServedPort};
 use crate::policy::Policy;
 
 /// What exists at one stage.
@@ -18,6 +21,8 @@ pub struct World {
     pub pods: BTreeMap<EndpointId, Pod>,
     /// Addresses outside the cluster that can send and receive.
     pub outside: BTreeMap<EndpointId, Outside>,
+    /// Services.
+    pub services: BTreeMap<EndpointId, Service>,
     /// Policies in force, in order of namespace and name.
     pub policies: Vec<Policy>,
 }
@@ -46,10 +51,124 @@ pub struct Outside {
     pub addresses: Addresses,
 }
 
+/// A Service: an address whose connections are passed on to the pods it selects, one of them each.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Service {
+    /// Its namespace.
+    pub namespace: String,
+    /// The labels that the pods behind it have; at least one.
+    pub selects: Labels,
+    /// Its ports; at least one.
+    pub ports: Vec<ServicePort>,
+    /// Its addresses: none until a fabric gives some.
+    pub addresses: Addresses,
+}
+
+/// A port of a Service. Displayed as `80/tcp -> 8080/tcp`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ServicePort {
+    /// Its own.
+    pub port: Port,
+    /// The number at the pods behind it; the protocol is the same.
+    pub target: NonZeroU16,
+}
+
+impl ServicePort {
+    /// The port at the pods behind it.
+    pub fn behind(&self) -> Port {
+        Port { number: self.target, protocol: self.port.protocol }
+    }
+}
+
+impl fmt::Display for ServicePort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.port.fmt(f)?;
+        if self.target == self.port.number { Ok(()) } else { write!(f, " -> {}", self.behind()) }
+    }
+}
+
+/// A workload of a cluster, whose pods' labels a pod of ours takes. Displayed as `deployment/data-store`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Workload {
+    /// Its kind.
+    pub kind: WorkloadKind,
+    /// Its name.
+    pub name: String,
+}
+
+/// The kinds of workloads whose pods' labels can be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum WorkloadKind {
+    /// apps/v1 Deployment.
+    Deployment,
+    /// apps/v1 StatefulSet.
+    StatefulSet,
+    /// apps/v1 DaemonSet.
+    DaemonSet,
+    /// apps/v1 ReplicaSet.
+    ReplicaSet,
+    /// A pod by itself.
+    Pod,
+}
+
+impl WorkloadKind {
+    /// All.
+    pub const ALL: [Self; 5] = [Self::Deployment, Self::StatefulSet, Self::DaemonSet, Self::ReplicaSet, Self::Pod];
+
+    /// As it is written before a name.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Deployment => "deployment",
+            Self::StatefulSet => "statefulset",
+            Self::DaemonSet => "daemonset",
+            Self::ReplicaSet => "replicaset",
+            Self::Pod => "pod",
+        }
+    }
+}
+
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind.word(), self.name)
+    }
+}
+
+/// Why a text names no workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WorkloadSyntax {
+    /// No `/`.
+    #[error("it has no kind before its name")]
+    NoKind,
+    /// A kind whose pods' labels cannot be told.
+    #[error("the kinds are deployment, statefulset, daemonset, replicaset and pod")]
+    Kind,
+    /// A name nothing can have.
+    #[error("no object can have that name")]
+    Name,
+}
+
+impl FromStr for Workload {
+    type Err = WorkloadSyntax;
+
+    fn from_str(text: &str) -> Result<Self, WorkloadSyntax> {
+        let (kind, name) = text.split_once('/').ok_or(WorkloadSyntax::NoKind)?;
+        let kind = WorkloadKind::ALL.into_iter().find(|known| known.word() == kind).ok_or(WorkloadSyntax::Kind)?;
+        let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
+        let ends = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
+        let bytes = name.as_bytes();
+        if bytes.len() > 253 || !bytes.iter().copied().all(fits) || !ends(bytes.first()) || !ends(bytes.last()) {
+            return Err(WorkloadSyntax::Name);
+        }
+        Ok(Self { kind, name: name.to_owned() })
+    }
+}
+
 impl World {
     /// The addresses of an endpoint that exists.
     pub fn addresses(&self, id: EndpointId) -> Option<Addresses> {
-        self.pods.get(&id).map(|pod| pod.addresses).or_else(|| self.outside.get(&id).map(|o| o.addresses))
+        let pod = self.pods.get(&id).map(|pod| pod.addresses);
+        pod.or_else(|| self.outside.get(&id).map(|o| o.addresses))
+            .or_else(|| self.services.get(&id).map(|service| service.addresses))
     }
 
     /// What an endpoint that exists serves.
@@ -61,7 +180,17 @@ impl World {
             .unwrap_or_default()
     }
 
-    /// Every endpoint that exists.
+    /// The pods behind a Service: those of its namespace that have its labels. Which of them gets a connection nobody
+    /// can say beforehand.
+    pub fn behind(&self, service: &Service) -> impl Iterator<Item = EndpointId> {
+        let selected = |pod: &Pod| {
+            pod.namespace == service.namespace
+                && service.selects.0.iter().all(|(key, value)| pod.labels.get(key) == Some(value))
+        };
+        self.pods.iter().filter(move |(_, pod)| selected(pod)).map(|(id, _)| *id)
+    }
+
+    /// Every pod, and everything outside, that exists: whoever can send.
     pub fn endpoints(&self) -> impl Iterator<Item = EndpointId> {
         self.pods.keys().chain(self.outside.keys()).copied()
     }
@@ -72,6 +201,8 @@ impl World {
             pod.addresses = addresses;
         } else if let Some(outside) = self.outside.get_mut(&id) {
             outside.addresses = addresses;
+        } else if let Some(service) = self.services.get_mut(&id) {
+            service.addresses = addresses;
         }
     }
 }

@@ -66,7 +66,7 @@ impl Ground {
             })
             .collect();
         let names = PODS.iter().take(count).chain(OUTSIDE.iter().take(outsiders)).map(|n| (*n).to_owned()).collect();
-        Self::of(names, World { namespaces, pods, outside, policies: Vec::new() })
+        Self::of(names, World { namespaces, pods, outside, ..World::default() })
     }
 
     /// The cells of a world: as a scenario has them that expects something of everything.

@@ -78,8 +78,14 @@ async fn with_desk<F: Future>(test: impl FnOnce(Rc<Desk>) -> F) -> F::Output {
 fn plan(id: u64) -> ToAgent {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let to: SocketAddr = nobody.local_addr().unwrap();
-    let cell =
-        PlannedCell { cell: 1, to, protocol: Protocol::Tcp, expects: "nobody".to_owned(), phase: 0, first_number: 0 };
+    let cell = PlannedCell {
+        cell: 1,
+        to,
+        protocol: Protocol::Tcp,
+        expects: vec!["nobody".to_owned()],
+        phase: 0,
+        first_number: 0,
+    };
     ToAgent::Plan(Plan {
         id,
         cells: vec![cell],

@@ -75,28 +75,18 @@ pub(super) enum Porting {
     These(Arc<Vec<PortRange>>),
 }
 
-/// The lab does not know what a policy means.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the lab enforces NetworkPolicy only, and `{policy}` is something else; run this scenario on a cluster")]
-pub struct UnknownKind {
-    /// Which policy.
-    pub policy: String,
-}
-
 /// Reads the policies of `world`. Selectors pick peers among `members`: the same world, unless a fault is to have an
-/// outdated idea of who is there.
-///
-/// # Errors
-/// Where a policy is of a kind the lab does not enforce.
-pub(super) fn compile(world: &World, members: &World) -> Result<Rules, UnknownKind> {
-    let policies = world
+/// outdated idea of who is there. What is no NetworkPolicy is passed over: the flows it could touch are told to be
+/// beyond the lab.
+pub(super) fn compile(world: &World, members: &World) -> Rules {
+    let policies: Vec<Reading<'_>> = world
         .policies
         .iter()
-        .map(|policy| match policy {
-            Policy::Network(policy) => Ok(Reading::new(policy, members)),
-            Policy::Unknown(policy) => Err(UnknownKind { policy: policy.reference.to_string() }),
+        .filter_map(|policy| match policy {
+            Policy::Network(policy) => Some(Reading::new(policy, members)),
+            Policy::Unknown(_) => None,
         })
-        .collect::<Result<Vec<_>, _>>()?;
+        .collect();
     let mut shared: BTreeMap<(NodeOrdinal, Direction, BTreeSet<Allow>), BTreeSet<IpAddr>> = BTreeMap::new();
     for pod in world.pods.values() {
         for direction in [Direction::Egress, Direction::Ingress] {
@@ -109,7 +99,7 @@ pub(super) fn compile(world: &World, members: &World) -> Result<Rules, UnknownKi
     for ((node, direction, allows), pods) in shared {
         rules.nodes.entry(node).or_default().push(Guard { direction, pods, allows });
     }
-    Ok(rules)
+    rules
 }
 
 /// A policy with its peers looked up once, whatever number of pods it selects.

@@ -71,7 +71,7 @@ impl Elsewhere {
     /// # Errors
     /// Where a policy is of a kind the lab does not know, or a kernel refuses.
     pub fn enforce(&mut self, world: &World, wrongs: &[Wrong]) -> Result<(), LabError> {
-        let mut rules = compile(world, world)?;
+        let mut rules = compile(world, world);
         for (ordinal, (name, firewall)) in &mut self.nodes {
             let guards = rules.nodes.remove(ordinal).unwrap_or_default();
             firewall.prepare(guards).map_err(|source| failed(name, source))?;
@@ -96,7 +96,7 @@ impl Elsewhere {
         members: &World,
         wrongs: &[Wrong],
     ) -> Result<(), LabError> {
-        let mut rules = compile(world, members)?;
+        let mut rules = compile(world, members);
         let guards = rules.nodes.remove(&node).unwrap_or_default();
         let Some((name, firewall)) = self.nodes.get_mut(&node) else { return Ok(()) };
         let fill = || {

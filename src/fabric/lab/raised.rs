@@ -13,6 +13,7 @@ use super::dial::Doors;
 use super::enter::{Entered, Way};
 use super::fault::{Deed, Fault, FaultPlan};
 use super::keeper::Keeper;
+use super::lacks;
 use super::netns::{self, Netns};
 use super::nft::Treatment;
 use super::site::{Blueprint, Enforcement, Site};
@@ -20,6 +21,7 @@ use super::{LabError, Names};
 use crate::fabric::{Dial, Enacted, Placement, Realised};
 use crate::model::document::{FabricInfo, FabricKind};
 use crate::model::endpoint::EndpointId;
+use crate::model::flow::Flow;
 use crate::model::moment::Moment;
 use crate::scenario::Change;
 use crate::scenario::world::World;
@@ -245,6 +247,10 @@ impl Realised for Raised {
         }
         (self.placements, self.netns) = self.keeper.ask(|site| Ok((site.placements(), site.all_netns()))).await?;
         Ok(enacted)
+    }
+
+    fn lacks(&self, world: &World, flow: &Flow) -> Option<String> {
+        lacks::lacks(world, flow)
     }
 
     fn happenings(&self) -> Vec<(Moment, String, String)> {

@@ -258,6 +258,7 @@ fn summary(side: &Side, subject: &str) -> Vec<String> {
             vec![format!("{isolated}; it gets through by {}.", rules.join(" and by "))]
         }
         Reason::Isolated { .. } => vec![format!("{isolated}; no rule lets this flow through.")],
+        Reason::Behind { .. } => vec![format!("The pods behind {subject} differ for {direction}.")],
         Reason::Unknown { by } if by.is_empty() => {
             vec![format!("{subject} is not in this world, so nothing can be said of it.")]
         }

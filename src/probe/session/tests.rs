@@ -265,7 +265,7 @@ async fn a_plan_begins_behind_the_last_number_and_a_refusal_reaches_who_asked() 
         cell,
         to: "10.0.0.1:80".parse().unwrap(),
         protocol: crate::model::port::Protocol::Tcp,
-        expects: "b".to_owned(),
+        expects: vec!["b".to_owned()],
         phase: 0,
         first_number: 0,
     };

@@ -14,7 +14,7 @@ use crate::scenario::diagnostic::Code;
 use crate::scenario::log::{Log, error};
 use crate::scenario::raw;
 use crate::scenario::text::Span;
-use crate::scenario::world::{Outside, Pod};
+use crate::scenario::world::{Outside, Pod, Service, Workload};
 
 /// The most endpoints: beyond it there are more flows than anybody can probe.
 const ENDPOINTS: usize = 2_000;
@@ -27,10 +27,14 @@ pub(super) struct Cast {
     pub spans: Vec<Span>,
     /// Every pod as it is when it appears.
     pub pods: BTreeMap<EndpointId, Pod>,
-    /// Where each pod's namespace was named.
+    /// Where the namespace of each pod and Service was named.
     pub homes: BTreeMap<EndpointId, Span>,
     /// Every outside endpoint.
     pub outside: BTreeMap<EndpointId, Outside>,
+    /// Every Service.
+    pub services: BTreeMap<EndpointId, Service>,
+    /// The workloads that pods take labels from.
+    pub likes: BTreeMap<EndpointId, Workload>,
     /// IPv4 first.
     pub families: Vec<Family>,
     ids: HashMap<String, EndpointId>,
@@ -47,7 +51,8 @@ impl Cast {
         let added = raw.steps.iter().flat_map(|step| &step.add);
         let pods = raw.pods.iter().chain(added).map(|(name, _)| (name, EndpointKind::Pod));
         let outside = raw.outside.iter().map(|(name, _)| (name, EndpointKind::Outside));
-        for (name, kind) in pods.chain(outside) {
+        let services = raw.services.iter().map(|(name, _)| (name, EndpointKind::Service));
+        for (name, kind) in pods.chain(outside).chain(services) {
             if let Some((first, _)) = names.get(name.value.as_str()) {
                 let draft = error(Code::Duplicate, format!("two endpoints are called `{}`", name.value));
                 log.push(draft.note(name.span, "again here").note(*first, "first here"));
@@ -69,6 +74,8 @@ impl Cast {
             pods: BTreeMap::new(),
             homes: BTreeMap::new(),
             outside: BTreeMap::new(),
+            services: BTreeMap::new(),
+            likes: BTreeMap::new(),
             families,
             ids,
         };
@@ -79,6 +86,7 @@ impl Cast {
             cast.settle_pods(&step.add, &mut plan, log);
         }
         cast.settle_outside(&raw.outside, &mut plan, log);
+        cast.settle_services(&raw.services);
         cast
     }
 
@@ -165,6 +173,9 @@ impl Cast {
             };
             set(&mut addresses, pod.address, pod.address6);
             self.homes.insert(id, pod.namespace.span);
+            if let Some(like) = &pod.like {
+                self.likes.insert(id, like.value.clone());
+            }
             let pod = Pod {
                 namespace: pod.namespace.value.clone(),
                 labels: pod.labels.clone(),
@@ -188,6 +199,21 @@ impl Cast {
             };
             set(&mut addresses, outside.address, outside.address6);
             self.outside.insert(id, Outside { serves: served(outside.serves.as_ref()), addresses });
+        }
+    }
+
+    fn settle_services(&mut self, all: &raw::Named<raw::Service>) {
+        for (name, service) in all {
+            let taken = |id: &EndpointId| self.pods.contains_key(id) || self.outside.contains_key(id);
+            let Some(id) = self.find(&name.value).filter(|id| !taken(id)) else { continue };
+            self.homes.insert(id, service.namespace.span);
+            let service = Service {
+                namespace: service.namespace.value.clone(),
+                selects: service.selects.clone(),
+                ports: service.ports.iter().map(|at| at.value).collect(),
+                addresses: Addresses::default(),
+            };
+            self.services.insert(id, service);
         }
     }
 }

@@ -25,10 +25,13 @@ pub(super) struct Ports(BTreeMap<EndpointId, BTreeSet<Port>>);
 pub(super) fn ports(cast: &Cast, stages: &[Vec<Resolved>]) -> Ports {
     let mut all: BTreeMap<EndpointId, BTreeSet<Port>> = BTreeMap::new();
     for id in (0..).map(EndpointId).take(cast.endpoints.len()) {
-        all.insert(id, cast.serves(id).iter().map(|served| served.port).collect());
+        let own = cast.services.get(&id).into_iter().flat_map(|service| &service.ports).map(|port| port.port);
+        all.insert(id, cast.serves(id).iter().map(|served| served.port).chain(own).collect());
     }
     for entry in stages.iter().flatten() {
-        for (port, id) in entry.port.iter().flat_map(|port| entry.to.iter().map(move |id| (port, id))) {
+        // A Service has the ports it has; whoever else is named with one listens on it.
+        let to = entry.to.iter().filter(|id| !cast.services.contains_key(id));
+        for (port, id) in entry.port.iter().flat_map(|port| to.clone().map(move |id| (port, id))) {
             all.entry(*id).or_default().insert(*port);
         }
     }
@@ -138,8 +141,14 @@ impl Layout {
         }
         for entry in stages.iter().flatten() {
             for (source, destination) in entry.from.iter().flat_map(|s| entry.to.iter().map(move |d| (*s, *d))) {
-                let (from, to) = (cast.outside.contains_key(&source), cast.outside.contains_key(&destination));
-                if from == to {
+                let outside = |id| cast.outside.contains_key(id);
+                // Between pods the cells are there already, and outside the cluster no Service's address is known.
+                let makes_cells = if cast.services.contains_key(&destination) {
+                    !outside(&source)
+                } else {
+                    outside(&source) != outside(&destination)
+                };
+                if !makes_cells {
                     continue;
                 }
                 for port in ports.of(destination).filter(|port| entry.port.is_none_or(|only| only == *port)) {
@@ -205,7 +214,7 @@ impl Layout {
 
 fn cells_of(table: &Arc<FlowTable>, world: &World) -> Arc<CellSet> {
     let mut there: Vec<bool> = Vec::new();
-    for id in world.endpoints() {
+    for id in world.endpoints().chain(world.services.keys().copied()) {
         if there.len() <= id.index() {
             there.resize(id.index() + 1, false);
         }

@@ -41,8 +41,8 @@ pub(super) fn resolve(entries: &[raw::Expect], world: &World, cast: &Cast, log: 
     entries
         .iter()
         .map(|entry| Resolved {
-            from: who(&entry.from, world, cast, log),
-            to: who(&entry.to, world, cast, log),
+            from: who(&entry.from, Part::Sends, world, cast, log),
+            to: who(&entry.to, Part::Receives, world, cast, log),
             port: entry.port.map(|at| at.value),
             family: entry.family.map(|at| at.value),
             verdict: entry.verdict.value,
@@ -65,7 +65,14 @@ fn refuse_idle_budget(entry: &raw::Expect, log: &mut Log) {
     }
 }
 
-pub(super) fn who(names: &[At<String>], world: &World, cast: &Cast, log: &mut Log) -> Vec<EndpointId> {
+/// The part an endpoint plays in a flow.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Sends,
+    Receives,
+}
+
+pub(super) fn who(names: &[At<String>], part: Part, world: &World, cast: &Cast, log: &mut Log) -> Vec<EndpointId> {
     let mut all = Vec::new();
     for name in names {
         if name.value == "any" {
@@ -73,6 +80,16 @@ pub(super) fn who(names: &[At<String>], world: &World, cast: &Cast, log: &mut Lo
             continue;
         }
         let found = cast.find(&name.value);
+        if let Some(id) = found.filter(|id| world.services.contains_key(id)) {
+            match part {
+                Part::Receives => all.push(id),
+                Part::Sends => {
+                    let message = format!("`{}` is a Service: it only receives", name.value);
+                    log.push(error(Code::NoEffect, message).at(name.span).note(cast.span(id), "it is defined here"));
+                }
+            }
+            continue;
+        }
         match found.filter(|id| world.pods.contains_key(id) || world.outside.contains_key(id)) {
             Some(id) => all.push(id),
             None => {
@@ -81,7 +98,7 @@ pub(super) fn who(names: &[At<String>], world: &World, cast: &Cast, log: &mut Lo
                         .at(name.span)
                         .note(cast.span(id), "it is defined here"),
                     None => error(Code::UnknownName, format!("nothing is called `{}`", name.value))
-                        .note(name.span, "neither a pod nor an outside endpoint")
+                        .note(name.span, "neither a pod, a service nor an outside endpoint")
                         .help_maybe(cast.nearest(&name.value, log)),
                 };
                 log.push(draft);
@@ -183,12 +200,17 @@ fn conflict(first: &Resolved, second: &Resolved, flow: &Flow, cast: &Cast, log: 
 fn no_cell(entry: &Resolved, cast: &Cast, log: &mut Log) {
     let selfish = entry.from.iter().all(|source| entry.to.iter().all(|destination| source == destination));
     let outside = |ids: &[EndpointId]| !ids.is_empty() && ids.iter().all(|id| cast.outside.contains_key(id));
+    let services = |ids: &[EndpointId]| !ids.is_empty() && ids.iter().all(|id| cast.services.contains_key(id));
     let help = if entry.family.is_some_and(|family| !cast.families.contains(&family)) {
         Some("name that family under `families`")
     } else if !entry.from.is_empty() && selfish {
         Some("a pod to itself is no flow: no policy can deny it")
     } else if outside(&entry.from) && outside(&entry.to) {
         Some("between two outside endpoints there is no policy")
+    } else if outside(&entry.from) && services(&entry.to) {
+        Some("a Service's address is known inside the cluster only")
+    } else if services(&entry.to) && entry.port.is_some() {
+        Some("the Service has no such port: name one of its `ports`, not one of the pods behind it")
     } else if entry.to.iter().all(|id| cast.serves(*id).is_empty()) {
         Some("the destination serves nothing: name a `port`, or give it something under `serves`")
     } else {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::cast::Cast;
-use super::expectations::who;
+use super::expectations::{Part, who};
 use crate::model::endpoint::EndpointId;
 use crate::model::flow::Flow;
 use crate::scenario::decode::At;
@@ -18,12 +18,17 @@ pub(super) fn resolve(entries: &[raw::Known], stages: &[Stage], cast: &Cast, log
         return Vec::new();
     }
     // Everybody who is there at any time: an entry speaks of all stages.
-    let everybody = World { pods: cast.pods.clone(), outside: cast.outside.clone(), ..World::default() };
+    let everybody = World {
+        pods: cast.pods.clone(),
+        outside: cast.outside.clone(),
+        services: cast.services.clone(),
+        ..World::default()
+    };
     let flows: HashSet<Flow> = stages.iter().flat_map(|stage| stage.cells.iter().map(|(_, flow)| *flow)).collect();
     let mut known = Vec::new();
     for entry in entries {
-        let from: HashSet<EndpointId> = who(&entry.from, &everybody, cast, log).into_iter().collect();
-        let to: HashSet<EndpointId> = who(&entry.to, &everybody, cast, log).into_iter().collect();
+        let from: HashSet<EndpointId> = who(&entry.from, Part::Sends, &everybody, cast, log).into_iter().collect();
+        let to: HashSet<EndpointId> = who(&entry.to, Part::Receives, &everybody, cast, log).into_iter().collect();
         if from.is_empty() || to.is_empty() {
             continue;
         }

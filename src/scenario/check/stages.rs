@@ -68,7 +68,8 @@ pub(super) fn play(
 ) -> Played {
     let namespaces = namespaces(raw, &manifests, log);
     home(cast, &namespaces, log);
-    let mut world = World { namespaces, outside: cast.outside.clone(), ..World::default() };
+    let mut world =
+        World { namespaces, outside: cast.outside.clone(), services: cast.services.clone(), ..World::default() };
     for (name, _) in &raw.pods {
         if let Some((id, pod)) = cast.find(&name.value).and_then(|id| cast.pods.get(&id).map(|pod| (id, pod))) {
             world.pods.insert(id, pod.clone());
@@ -131,18 +132,20 @@ fn named(labels: &Labels, name: &At<String>, log: &mut Log) -> Labels {
     labels
 }
 
-/// Every pod's namespace must be there.
+/// The namespace of every pod and Service must be there.
 fn home(cast: &Cast, namespaces: &BTreeMap<String, Labels>, log: &mut Log) {
-    for (id, pod) in &cast.pods {
-        if pod.namespace.is_empty() || namespaces.contains_key(&pod.namespace) {
+    let pods = cast.pods.iter().map(|(id, pod)| (id, &pod.namespace));
+    let services = cast.services.iter().map(|(id, service)| (id, &service.namespace));
+    for (id, namespace) in pods.chain(services) {
+        if namespace.is_empty() || namespaces.contains_key(namespace) {
             continue;
         }
         let span = cast.homes.get(id).copied().unwrap_or_default();
         let hint = log
-            .nearest(&pod.namespace, namespaces.keys().map(String::as_str))
-            .unwrap_or_else(|| format!("add `{}: {{}}` under `namespaces`", pod.namespace));
+            .nearest(namespace, namespaces.keys().map(String::as_str))
+            .unwrap_or_else(|| format!("add `{namespace}: {{}}` under `namespaces`"));
         log.push(
-            error(Code::UnknownName, format!("there is no namespace `{}`", pod.namespace))
+            error(Code::UnknownName, format!("there is no namespace `{namespace}`"))
                 .note(span, "not among `namespaces`")
                 .help(hint),
         );

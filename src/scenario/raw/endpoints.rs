@@ -1,9 +1,9 @@
-//! Reads namespaces, pods and outside endpoints off the tree.
+//! Reads namespaces, pods, services and outside endpoints off the tree.
 
 use std::collections::HashMap;
 
-use super::port::{PortError, served};
-use super::{Named, Namespace, Outside, Pod};
+use super::port::{PortError, served, service};
+use super::{Named, Namespace, Outside, Pod, Service};
 use crate::model::labels::{Labels, check_dns_label};
 use crate::model::port::{Port, ServedPort};
 use crate::scenario::decode::{At, Dialect, Fields, entries, integer, items, text};
@@ -12,6 +12,7 @@ use crate::scenario::labels::{self, Own};
 use crate::scenario::log::{Log, error};
 use crate::scenario::text::Span;
 use crate::scenario::tree::{Node, Resolved, Style, Value, resolve};
+use crate::scenario::world::{ServicePort, Workload};
 
 const OURS: Dialect = Dialect::Scenario;
 
@@ -55,6 +56,7 @@ pub(super) fn pods(node: &Node, what: &str, log: &mut Log) -> Named<Pod> {
                 .optional("labels")
                 .map(|node| labels::read(node, OURS, Own::Refused, log))
                 .unwrap_or_default(),
+            like: fields.optional("like").and_then(|node| workload(node, log)),
             serves: fields.optional("serves").map(|node| serves(node, log)),
             node: fields
                 .optional("node")
@@ -65,6 +67,62 @@ pub(super) fn pods(node: &Node, what: &str, log: &mut Log) -> Named<Pod> {
         };
         fields.close(log);
         all.push((name, pod));
+    }
+    all
+}
+
+fn workload(node: &Node, log: &mut Log) -> Option<At<Workload>> {
+    let At { value, span } = text(node, "`like`", OURS, log)?;
+    match value.parse() {
+        Ok(workload) => Some(At::new(workload, span)),
+        Err(why) => {
+            let message = format!("`{value}` names no workload: {why}");
+            log.push(error(Code::InvalidValue, message).at(span).help("write kind and name: `deployment/data-store`"));
+            None
+        }
+    }
+}
+
+pub(super) fn services(node: &Node, log: &mut Log) -> Named<Service> {
+    let mut all = Vec::new();
+    for (key, node) in entries(node, "`services`", log) {
+        let name = name(key, "the service", log);
+        refuse_any(&name, log);
+        let Some(fields) = Fields::open(node, format!("service `{}`", key.text), OURS, log) else { continue };
+        let mut fields = fields.placed(key.span);
+        let namespace = fields.required("namespace", log).and_then(|node| text(node, "`namespace`", OURS, log));
+        let selects = fields.required("selects", log).map(|node| {
+            let labels = labels::read(node, OURS, Own::Refused, log);
+            if labels.0.is_empty() {
+                let message = "a Service without a selector has no pods behind it";
+                log.push(error(Code::NoEffect, message).at(node.span).help("name the labels its pods have"));
+            }
+            labels
+        });
+        let ports = fields.required("ports", log).map(|node| service_ports(node, log)).unwrap_or_default();
+        fields.close(log);
+        let namespace = namespace.unwrap_or_else(|| At::new(String::new(), key.span));
+        all.push((name, Service { namespace, selects: selects.unwrap_or_default(), ports }));
+    }
+    all
+}
+
+fn service_ports(node: &Node, log: &mut Log) -> Vec<At<ServicePort>> {
+    let mut all: Vec<At<ServicePort>> = Vec::new();
+    let list = items(node, "`ports`", log);
+    if list.is_empty() || list.len() > PORTS {
+        let message = format!("a Service has from 1 to {PORTS} ports");
+        log.push(error(Code::InvalidValue, message).at(node.span));
+        return all;
+    }
+    for item in list {
+        let Some(port) = port_text(item, service, log) else { continue };
+        if let Some(first) = all.iter().find(|first| first.value.port == port.value.port) {
+            let draft = error(Code::Duplicate, format!("the port `{}` is there twice", port.value.port));
+            log.push(draft.note(port.span, "again here").note(first.span, "first here"));
+        } else {
+            all.push(port);
+        }
     }
     all
 }

@@ -1,6 +1,7 @@
 //! Ports as written: `5432/tcp`, and `http=8080/tcp` where it has a name.
 
 use crate::model::port::{Port, Protocol, ServedPort};
+use crate::scenario::world::ServicePort;
 use std::num::NonZeroU16;
 
 /// What is wrong with a port, and what to write in its place, where that can be told.
@@ -44,6 +45,17 @@ pub(in crate::scenario) fn served(text: &str) -> Result<ServedPort, PortError> {
     check_name(name).map_err(|why| wrong(format!("`{name}` is no name for a port: {why}"), None))?;
     let port = port(rest).map_err(|e| wrong(e.message, e.better.map(|better| format!("{name}={better}"))))?;
     Ok(ServedPort { port, name: Some(name.to_owned()) })
+}
+
+/// Reads `80/tcp -> 8080/tcp`, or `5432/tcp` where the pods behind serve the same.
+pub(in crate::scenario) fn service(text: &str) -> Result<ServicePort, PortError> {
+    let (own, behind) = text.split_once("->").map_or((text, text), |(own, behind)| (own.trim(), behind.trim()));
+    let (port, target) = (self::port(own)?, self::port(behind)?);
+    if port.protocol != target.protocol {
+        let better = Some(format!("{own} -> {}/{}", target.number, port.protocol));
+        return Err(wrong("a Service changes the number of a port, not its protocol", better));
+    }
+    Ok(ServicePort { port, target: target.number })
 }
 
 fn number(text: &str) -> Result<NonZeroU16, &'static str> {
@@ -99,6 +111,24 @@ mod tests {
         ];
         for (text, good, better, why) in rows {
             let result = served(text);
+            assert_eq!(result.as_ref().ok().map(ToString::to_string).as_deref(), good, "{why}");
+            assert_eq!(result.err().and_then(|e| e.better).as_deref(), better, "{why}");
+        }
+    }
+
+    #[test]
+    fn a_services_port_leads_to_a_port_of_the_same_protocol() {
+        let rows = [
+            ("80/tcp -> 8080/tcp", Some("80/tcp -> 8080/tcp"), None, "another number behind"),
+            ("80/tcp->8080/tcp", Some("80/tcp -> 8080/tcp"), None, "without blanks"),
+            ("53/udp", Some("53/udp"), None, "the same number behind"),
+            ("80/tcp -> 53/udp", None, Some("80/tcp -> 53/tcp"), "another protocol behind"),
+            ("80 -> 8080", None, Some("80/tcp"), "no protocol"),
+            ("80/tcp -> ", None, None, "nothing behind"),
+            ("80/tcp -> 81/tcp -> 82/tcp", None, None, "one too many"),
+        ];
+        for (text, good, better, why) in rows {
+            let result = service(text);
             assert_eq!(result.as_ref().ok().map(ToString::to_string).as_deref(), good, "{why}");
             assert_eq!(result.err().and_then(|e| e.better).as_deref(), better, "{why}");
         }

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::endpoints::{namespaces, outside, pods, port_text};
+use super::endpoints::{namespaces, outside, pods, port_text, services};
 use super::port::port;
-use super::{Expect, Manifest, Relabel, Scenario, Step};
+use super::{Expect, Manifest, Relabel, Requires, Scenario, Step};
 use super::{duration, known};
 use crate::model::endpoint::Family;
 use crate::model::verdict::{DenyForm, Verdict};
@@ -35,6 +35,8 @@ pub(in crate::scenario) fn scenario(node: &Node, log: &mut Log) -> Option<Scenar
         namespaces: fields.required("namespaces", log).map(|node| namespaces(node, log)).unwrap_or_default(),
         pods: fields.required("pods", log).map(|node| pods(node, "`pods`", log)).unwrap_or_default(),
         outside: fields.optional("outside").map(|node| outside(node, log)).unwrap_or_default(),
+        services: fields.optional("services").map(|node| services(node, log)).unwrap_or_default(),
+        requires: fields.optional("requires").and_then(|node| requires(node, log)),
         policies: fields.optional("policies").map(|node| manifests(node, "`policies`", log)).unwrap_or_default(),
         expect: fields.optional("expect").map(|node| expectations(node, log)).unwrap_or_default(),
         steps: fields.optional("steps").map(|node| steps(node, log)).unwrap_or_default(),
@@ -69,6 +71,21 @@ fn version(node: &Node, log: &mut Log) {
     }
     let message = format!("`version` must be the number 1, not {}", node.value.kind());
     log.push(error(Code::WrongType, message).at(node.span).help("write `version: 1`"));
+}
+
+fn requires(node: &Node, log: &mut Log) -> Option<Requires> {
+    let mut fields = Fields::open(node, "`requires`", OURS, log)?;
+    let calico = fields.required("calico", log).and_then(|node| text(node, "`calico`", OURS, log));
+    fields.close(log);
+    let At { value, span } = calico?;
+    match value.parse() {
+        Ok(versions) => Some(Requires { calico: At::new(versions, span) }),
+        Err(why) => {
+            let message = format!("`{value}` names no versions: {why}");
+            log.push(error(Code::InvalidValue, message).at(span).help("write it as `>=3.31, <3.33`"));
+            None
+        }
+    }
 }
 
 fn families(node: &Node, log: &mut Log) -> Vec<At<Family>> {

@@ -58,7 +58,7 @@ impl Site {
         after: &World,
         enforcement: Enforcement,
     ) -> Result<Enacted, LabError> {
-        let rules = compile(after, after)?;
+        let rules = compile(after, after);
         let sent = clock::now();
         for change in changes {
             match change {
@@ -102,7 +102,7 @@ impl Site {
         }
         self.enforced.number = number;
         self.begin_faults();
-        let rules = compile(&world, &world)?;
+        let rules = compile(&world, &world);
         self.enforced.world = world;
         self.put_in_force(rules)?;
         let done = clock::now();
@@ -194,7 +194,7 @@ impl Site {
 
     /// A node's rules anew, with these members for its sets.
     fn refill(&mut self, ordinal: NodeOrdinal, members: &World) -> Result<(), LabError> {
-        let mut rules = compile(&self.enforced.world, members)?;
+        let mut rules = compile(&self.enforced.world, members);
         let wrongs = self.wrongs();
         let guards = rules.nodes.remove(&ordinal).unwrap_or_default();
         self.filter(ordinal, |firewall| {
