@@ -19,7 +19,7 @@ pub mod sweep;
 pub mod translate;
 
 pub use crew::{Crew, Terms};
-pub use pace::{Pace, pace};
+pub use pace::{Pace, fitting, pace};
 pub use sweep::{Facade, Planned, SweepPlan};
 
 use crate::model::endpoint::{Addresses, EndpointId, Family};

@@ -16,7 +16,8 @@
 //! - [`FromAgent::Records`] carries two watermarks. `launched`: every attempt (self-dials too) whose turn came at or
 //!   before it has its final outcome in this or an earlier message, be it that its turn was missed. `arrived`: every
 //!   nonce that the agent read, and every span in which it was blind, at or before it is in this or an earlier
-//!   message. Neither ever goes back. `launched` lags by up to a deadline while anything is silent; `arrived` does not.
+//!   message. Neither ever goes back. `launched` lags by up to a deadline while anything is silent, and longer while a
+//!   server owes its proof; `arrived` does not.
 
 pub mod lines;
 
@@ -108,8 +109,8 @@ pub struct Plan {
     pub attempts: u32,
     /// An attempt without an answer after this is silent, in nanoseconds.
     pub deadline: u64,
-    /// A turn that comes later than this, in nanoseconds, is recorded as one missed attempt and not made; a deadline
-    /// noticed later than this makes its attempt starved.
+    /// A turn that comes later than this, in nanoseconds, is recorded as one missed attempt and not made; a heartbeat
+    /// later than this makes the agent blind for that time.
     pub slack: u64,
     /// The plan ends by itself after so many turns per cell; none: only at `expires`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,21 +1,20 @@
 //! One attempt: one connection or datagram from one fresh source port, from launch to outcome.
 
-use std::cell::Cell;
-use std::io;
+use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
 use crate::clock;
 use crate::model::moment::Moment;
-use crate::model::observation::{Failure, Outcome};
+use crate::model::observation::{Failure, Outcome, PROOF_WITHIN};
 use crate::model::port::Protocol;
 use crate::wire::{Answer, MAX_EXCHANGE, Question};
 
@@ -48,7 +47,10 @@ pub struct Dial {
 pub struct Attempt {
     socket: Opened,
     dial: Dial,
+    /// When the launch was noted.
     launched: Moment,
+    /// When the first packet was on its way, at the latest.
+    sent: Moment,
 }
 
 #[derive(Debug)]
@@ -57,19 +59,12 @@ enum Opened {
     Udp(std::net::UdpSocket),
 }
 
-/// How far a connection came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Connecting,
-    Asking,
-}
-
-/// How long to wait, and who knows whether that could be seen.
+/// How long to wait, and how late the process may be.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
     /// Without an answer after this, the attempt is silent.
     pub deadline: Duration,
-    /// Noticed later than this after the deadline, silence says nothing.
+    /// Launched later than this after its launch was noted, silence says nothing.
     pub slack: Duration,
 }
 
@@ -105,7 +100,7 @@ impl Dial {
                 Opened::Udp(socket.into())
             }
         };
-        Ok(Attempt { socket: opened, dial: self, launched })
+        Ok(Attempt { socket: opened, dial: self, launched, sent: clock::now() })
     }
 
     fn bind(&self, socket: &Socket) -> io::Result<()> {
@@ -147,57 +142,61 @@ impl Dial {
 }
 
 impl Attempt {
-    /// Waits for what becomes of it. `blind_since` says whether the agent was blind at any time since a moment.
-    pub async fn watch(self, patience: Patience, blind_since: impl Fn(Moment) -> bool) -> Outcome {
-        let Self { socket, dial, launched } = self;
-        let stage = Cell::new(Stage::Connecting);
-        let late = || {
-            let due = launched.plus(patience.deadline).plus(patience.slack);
-            clock::now() > due || blind_since(launched)
+    /// Waits for what becomes of it.
+    ///
+    /// The network's part in it is judged by what the kernel holds, not by when this process came to look: a handshake
+    /// comes about, and an answer arrives, without the process. So silence is said only after the socket itself was
+    /// looked at once more, and a process that was late to look has missed nothing by it.
+    pub async fn watch(self, patience: Patience) -> Outcome {
+        let Self { socket, dial, launched, sent } = self;
+        let outcome = match socket {
+            Opened::Tcp(stream) => watch_stream(stream, &dial, launched, sent, patience).await,
+            Opened::Udp(socket) => watch_datagram(socket, &dial, sent, patience).await,
         };
-        let mut exchange = pin!(async {
-            match socket {
-                Opened::Tcp(stream) => ask_stream(stream, &dial, &stage, launched, &late).await,
-                Opened::Udp(socket) => ask_datagram(socket, &dial).await,
-            }
-        });
-        let left = launched.plus(patience.deadline).since(clock::now());
-        if let Ok(outcome) = timeout(left, exchange.as_mut()).await {
-            return outcome;
-        }
-        if late() {
-            // What came while the process was stopped lies in the socket: look once more before giving up.
-            tokio::task::yield_now().await;
-            return timeout(Duration::ZERO, exchange).await.unwrap_or(starved());
-        }
-        match stage.get() {
-            Stage::Connecting => Outcome::Silent,
-            Stage::Asking => Outcome::HalfOpen,
-        }
+        // Stopped between saying that it launched and launching: what was silent then is not known.
+        let punctual = sent.since(launched) <= patience.slack;
+        if outcome == Outcome::Silent && !punctual { starved() } else { outcome }
     }
 }
 
-async fn ask_stream(
+/// How far the kernel has brought a connection.
+enum Handshake {
+    Pending,
+    Done,
+}
+
+fn handshake(stream: &TcpStream) -> io::Result<Handshake> {
+    match stream.take_error()? {
+        Some(error) => Err(error),
+        None if stream.peer_addr().is_ok() => Ok(Handshake::Done),
+        None => Ok(Handshake::Pending),
+    }
+}
+
+async fn watch_stream(
     stream: std::net::TcpStream,
     dial: &Dial,
-    stage: &Cell<Stage>,
     launched: Moment,
-    late: &impl Fn() -> bool,
+    sent: Moment,
+    patience: Patience,
 ) -> Outcome {
     let stream = match TcpStream::from_std(stream) {
         Ok(stream) => stream,
         Err(error) => return classify(Doing::Opening, &error),
     };
-    let connected = async {
-        stream.writable().await?;
-        stream.take_error()?.map_or(Ok(()), Err)
+    let due = sent.plus(patience.deadline);
+    let woken = timeout(due.since(clock::now()), stream.writable()).await;
+    let connected = match (handshake(&stream), woken) {
+        (Ok(Handshake::Pending), Err(_elapsed)) => return Outcome::Silent,
+        (Ok(Handshake::Pending | Handshake::Done), Ok(Err(error))) | (Err(error), _) => Err(error),
+        (Ok(Handshake::Pending), Ok(Ok(()))) | (Ok(Handshake::Done), Ok(Ok(())) | Err(_)) => Ok(()),
     };
-    let connected = connected.await;
-    if clock::now().since(launched) > SYN_ALONE {
+    let noticed = clock::now();
+    if noticed.since(launched) > SYN_ALONE {
         return match connected.map_err(|error| classify(Doing::Connecting, &error)) {
             // Errors that no answer to a SYN makes.
             Err(outcome @ (Outcome::Silent | Outcome::Unreachable { .. } | Outcome::Failed { .. })) => outcome,
-            Ok(()) | Err(_) if late() => starved(),
+            Ok(()) | Err(_) if noticed > due.plus(patience.slack) => starved(),
             Ok(()) | Err(_) => {
                 let error = "connect: answered only after the first packet was sent again".to_owned();
                 Outcome::Failed { why: Failure::Other { error } }
@@ -207,7 +206,21 @@ async fn ask_stream(
     if let Err(error) = connected {
         return classify(Doing::Connecting, &error);
     }
-    stage.set(Stage::Asking);
+    // The network has let it through. That the server proves itself takes two processes and their turns.
+    let due = noticed.max(due).plus(PROOF_WITHIN);
+    let mut exchange = pin!(ask_stream(&stream, dial));
+    if let Ok(outcome) = timeout(due.since(clock::now()), exchange.as_mut()).await {
+        return outcome;
+    }
+    if clock::now() <= due.plus(patience.slack) {
+        return Outcome::HalfOpen;
+    }
+    // What came while the process was stopped lies in the socket: look once more before giving up.
+    tokio::task::yield_now().await;
+    timeout(Duration::ZERO, exchange).await.unwrap_or(starved())
+}
+
+async fn ask_stream(stream: &TcpStream, dial: &Dial) -> Outcome {
     let question = line(&dial.question);
     let mut sent = 0;
     while sent < question.len() {
@@ -221,7 +234,7 @@ async fn ask_stream(
             Err(error) => return classify(Doing::Asking, &error),
         }
     }
-    read_answer(&stream, dial).await
+    read_answer(stream, dial).await
 }
 
 async fn read_answer(stream: &TcpStream, dial: &Dial) -> Outcome {
@@ -248,11 +261,26 @@ async fn read_answer(stream: &TcpStream, dial: &Dial) -> Outcome {
     }
 }
 
-async fn ask_datagram(socket: std::net::UdpSocket, dial: &Dial) -> Outcome {
+async fn watch_datagram(socket: std::net::UdpSocket, dial: &Dial, sent: Moment, patience: Patience) -> Outcome {
     let socket = match UdpSocket::from_std(socket) {
         Ok(socket) => socket,
         Err(error) => return classify(Doing::Opening, &error),
     };
+    let left = sent.plus(patience.deadline).since(clock::now());
+    if let Ok(outcome) = timeout(left, ask_datagram(&socket, dial)).await {
+        return outcome;
+    }
+    // Past the runtime, which may not have heard of it yet.
+    let mut buffer = [0; MAX_EXCHANGE];
+    let mut socket: &Socket = &SockRef::from(&socket);
+    match socket.read(&mut buffer) {
+        Ok(bytes) => dial.check(&buffer[..bytes]),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Outcome::Silent,
+        Err(error) => classify(Doing::Connecting, &error),
+    }
+}
+
+async fn ask_datagram(socket: &UdpSocket, dial: &Dial) -> Outcome {
     loop {
         // A refusal makes a datagram socket erroneous, not readable: both must be waited for.
         let ready = match socket.ready(Interest::READABLE | Interest::ERROR).await {

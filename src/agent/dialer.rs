@@ -286,7 +286,7 @@ pub fn launch(state: &Rc<State>, subject: Subject, dial: Dial, patience: Patienc
         Ok(attempt) => {
             let state = Rc::clone(state);
             spawn_local(async move {
-                let outcome = attempt.watch(patience, |from| state.was_blind_since(from)).await;
+                let outcome = attempt.watch(patience).await;
                 settle(&state, outcome);
             });
         }

@@ -24,14 +24,12 @@ pub struct Blind {
 pub struct Pulse {
     last: Moment,
     slack: u64,
-    /// The end of the last blind span.
-    blind_until: Moment,
 }
 
 impl Pulse {
     /// Starts at `now`.
     pub fn new(now: Moment) -> Self {
-        Self { last: now, slack: nanoseconds(SLACK), blind_until: Moment(0) }
+        Self { last: now, slack: nanoseconds(SLACK) }
     }
 
     /// Says how late a beat may come, in nanoseconds.
@@ -54,13 +52,7 @@ impl Pulse {
         }
         let blind = Blind { from: self.last, until: now };
         self.last = now;
-        self.blind_until = now;
         Some(blind)
-    }
-
-    /// Whether any of the time since `from` was blind, as far as was noticed.
-    pub fn was_blind_since(&self, from: Moment) -> bool {
-        self.blind_until > from
     }
 }
 
@@ -87,8 +79,6 @@ mod tests {
         pulse.beat(at(10));
         assert_eq!(pulse.notice(at(2010)), Some(Blind { from: at(10), until: at(2010) }));
         assert_eq!(pulse.beat(at(2011)), None);
-        assert!(pulse.was_blind_since(at(500)), "an attempt launched before or in the span was not watched");
-        assert!(!pulse.was_blind_since(at(2010)));
     }
 
     #[test]

@@ -89,12 +89,6 @@ impl State {
         now
     }
 
-    /// Whether the agent was blind at any time since `from`.
-    pub fn was_blind_since(&self, from: Moment) -> bool {
-        self.look();
-        self.pulse.borrow().was_blind_since(from)
-    }
-
     /// Takes the next attempt number of a cell; the first is `least` or more.
     pub fn take_numbers(&self, cell: u32, least: u32, count: u32) -> u32 {
         let mut numbers = self.numbers.borrow_mut();

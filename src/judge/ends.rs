@@ -18,6 +18,7 @@ pub(super) struct Ends {
 #[derive(Debug, Clone, Default)]
 struct End {
     complete: Moment,
+    heard: Moment,
     blind: Vec<Blind>,
     lost: Option<Lost>,
 }
@@ -80,8 +81,8 @@ impl Ends {
                 self.blinded(*endpoint, Blind { from: *from, until: *until, why: *why });
                 Some(*endpoint).filter(|id| *from < self.complete(*id))
             }
-            Sighting::Complete { endpoint, until, arrived: _ } => {
-                self.told(*endpoint, *until);
+            Sighting::Complete { endpoint, until, arrived } => {
+                self.told(*endpoint, *until, *arrived);
                 None
             }
             Sighting::Lost { endpoint, since, why } => {
@@ -102,6 +103,11 @@ impl Ends {
         self.ends.get(id.index()).map_or(Moment(0), |end| end.complete)
     }
 
+    /// When it last told anything: it may be alive and have told less, waiting for what its attempts become.
+    pub(super) fn heard(&self, id: EndpointId) -> Moment {
+        self.ends.get(id.index()).map_or(Moment(0), |end| end.heard)
+    }
+
     pub(super) fn lost(&self, id: EndpointId) -> Option<&Lost> {
         self.ends.get(id.index()).and_then(|end| end.lost.as_ref())
     }
@@ -117,9 +123,10 @@ impl Ends {
         spans.iter().rev().filter(move |span| span.from <= until && span.until >= from)
     }
 
-    fn told(&mut self, id: EndpointId, until: Moment) {
+    fn told(&mut self, id: EndpointId, until: Moment, at: Moment) {
         if let Some(end) = self.ends.get_mut(id.index()) {
             end.complete = end.complete.max(until);
+            end.heard = end.heard.max(at);
         }
     }
 

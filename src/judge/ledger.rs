@@ -16,9 +16,18 @@ pub(super) enum Fate {
     /// The source's word stands: nothing of it contradicts the destination's, and both could see.
     Seen(Outcome),
     /// It arrived, though its source has no proof of that.
-    Delivered,
+    Delivered(Heard),
     /// Nobody can say.
     Unseen(Unseen),
+}
+
+/// What the source of an attempt that arrived heard of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// Nothing, as it says itself: the way back is shut.
+    Nothing,
+    /// Nobody can say: it has not told, could not look, or waited for the rest.
+    Unknown,
 }
 
 /// Why nobody can say what became of an attempt.
@@ -102,7 +111,7 @@ impl Span {
     pub(super) fn arrived(&self) -> bool {
         match &self.fate {
             Fate::Seen(outcome) => speaks_for_itself(outcome),
-            Fate::Delivered => true,
+            Fate::Delivered(_) => true,
             Fate::Unseen(_) => false,
         }
     }
@@ -261,7 +270,8 @@ impl Ledger {
         for orphan in orphans {
             let number = u32::try_from(orphan.from).unwrap_or(u32::MAX);
             let count = u32::try_from(orphan.to - orphan.from).unwrap_or(u32::MAX);
-            let all = Span::new(number, count, orphan.first, orphan.last, Duration::ZERO, Fate::Delivered);
+            let all =
+                Span::new(number, count, orphan.first, orphan.last, Duration::ZERO, Fate::Delivered(Heard::Unknown));
             let known = u32::try_from(next.saturating_sub(orphan.from)).unwrap_or(u32::MAX);
             self.next = Some(orphan.to);
             self.last = self.last.max(orphan.last);
@@ -313,7 +323,7 @@ impl Ledger {
             let Some(mut piece) = span.slice(from, to) else { continue };
             let number = u64::from(piece.number);
             if self.arrived.iter().any(|arrived| arrived.from <= number && number < arrived.to) {
-                piece.fate = Fate::Delivered;
+                piece.fate = Fate::Delivered(heard(&piece.fate));
             } else if silent && let Some(why) = unseen(&piece, pair, ends, rules, slop) {
                 piece.fate = Fate::Unseen(why);
             } else if let Fate::Seen(Outcome::Failed { why }) = &piece.fate {
@@ -340,6 +350,23 @@ fn speaks_for_itself(outcome: &Outcome) -> bool {
         | Outcome::Refused { .. }
         | Outcome::Unreachable { .. }
         | Outcome::Failed { .. } => false,
+    }
+}
+
+/// What the source heard of an attempt that arrived, by its own word on it.
+fn heard(word: &Fate) -> Heard {
+    match word {
+        Fate::Seen(Outcome::Silent | Outcome::Refused { .. } | Outcome::Unreachable { .. }) => Heard::Nothing,
+        Fate::Seen(
+            Outcome::Reached
+            | Outcome::HalfOpen
+            | Outcome::SomeoneElse { .. }
+            | Outcome::Translated { .. }
+            | Outcome::Unsupported { .. }
+            | Outcome::Failed { .. },
+        )
+        | Fate::Unseen(_) => Heard::Unknown,
+        Fate::Delivered(heard) => *heard,
     }
 }
 
@@ -393,7 +420,7 @@ mod tests {
         let once = silent(0, 3, 1000, 1000);
         assert_eq!((once.before(at(1000)), once.before(at(1001))), (0, 3), "all at one moment");
         // Launches at 0, 1/3, 2/3 and 1 ns of 10: thirds cannot be told exactly, and must be rounded alike.
-        let thirds = Span::new(0, 4, Moment(0), Moment(10), MS, Fate::Delivered);
+        let thirds = Span::new(0, 4, Moment(0), Moment(10), MS, Fate::Delivered(Heard::Nothing));
         let twice = thirds.slice(0, 3).and_then(|span| span.slice(1, 3)).and_then(|span| span.slice(1, 2));
         assert_eq!(twice, thirds.slice(2, 3), "a piece of a piece is the same piece");
         assert_eq!(thirds.slice(1, 4).map(|span| span.before(Moment(6))), Some(1), "and knows its launches");
@@ -461,7 +488,7 @@ mod tests {
                 next += span.count;
                 sums[match span.fate {
                     Fate::Seen(_) => 0,
-                    Fate::Delivered => 1,
+                    Fate::Delivered(_) => 1,
                     Fate::Unseen(_) => 2,
                 }] += span.count;
             });

@@ -25,9 +25,14 @@ impl Notes {
                 "denied by rejection ({how} after {}): at the socket it looks like a closed port",
                 show(Duration::from_micros(*after_us))
             )),
-            Observation::Delivered => self.add("one-way: attempts arrive, but their source hears nothing"),
-            Observation::Reached if tally.delivered > 0 => {
-                self.add(format!("{} attempts arrived without their source hearing of it", tally.delivered));
+            Observation::Delivered if tally.unanswered > 0 => {
+                self.add("one-way: attempts arrive, but their source hears nothing");
+            }
+            Observation::Delivered => {
+                self.add("attempts arrive, and nobody could tell whether their source heard an answer");
+            }
+            Observation::Reached if tally.unanswered > 0 => {
+                self.add(format!("{} attempts arrived without their source hearing of it", tally.unanswered));
             }
             Observation::Translated { seen } => {
                 self.add(format!("the destination sees {seen} as the source: policies there match that address"));

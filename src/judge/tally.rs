@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::model::moment::Moment;
 use crate::model::observation::{Observation, Outcome, Refusal};
 
-use super::ledger::{Fate, Span, Unseen};
+use super::ledger::{Fate, Heard, Span, Unseen};
 use super::table::Sight;
 use super::witness::Form;
 
@@ -23,6 +23,8 @@ pub(super) struct Look {
 pub(super) struct Tally {
     pub(super) reached: u32,
     pub(super) delivered: u32,
+    /// Of those delivered: their source says that it heard nothing.
+    pub(super) unanswered: u32,
     translated: Option<IpAddr>,
     partial: u32,
     reset: u32,
@@ -64,7 +66,7 @@ impl Tally {
             // No more than is needed: what is older tells less of now.
             let spare = match before.fate {
                 Fate::Seen(Outcome::Silent) => before.count.saturating_sub(quorum.saturating_sub(tally.silent)),
-                Fate::Seen(_) | Fate::Delivered | Fate::Unseen(_) => 0,
+                Fate::Seen(_) | Fate::Delivered(_) | Fate::Unseen(_) => 0,
             };
             if let Some(needed) = before.slice(spare, before.count) {
                 tally.add(&needed);
@@ -83,7 +85,7 @@ impl Tally {
     fn agrees(&self, span: &Span) -> bool {
         match &span.fate {
             Fate::Unseen(_) | Fate::Seen(Outcome::Silent) => true,
-            Fate::Seen(_) | Fate::Delivered => self.silent == 0,
+            Fate::Seen(_) | Fate::Delivered(_) => self.silent == 0,
         }
     }
 
@@ -94,8 +96,11 @@ impl Tally {
     fn add(&mut self, span: &Span) {
         let count = span.count;
         let outcome = match &span.fate {
-            Fate::Delivered => {
+            Fate::Delivered(heard) => {
                 self.delivered = self.delivered.saturating_add(count);
+                if *heard == Heard::Nothing {
+                    self.unanswered = self.unanswered.saturating_add(count);
+                }
                 return;
             }
             Fate::Unseen(why) => {

@@ -36,7 +36,7 @@ pub(super) enum Weight {
 pub(super) fn bearing(fate: &Fate, right: Option<Verdict>, deny: DenyForm) -> Bearing {
     let outcome = match fate {
         Fate::Unseen(_) => return Bearing::Unseen,
-        Fate::Delivered => &Outcome::Reached,
+        Fate::Delivered(_) => &Outcome::Reached,
         Fate::Seen(outcome) => outcome,
     };
     match (outcome, right) {
@@ -157,7 +157,7 @@ impl Track {
         self.end_run(span.last);
         let refused = match &span.fate {
             Fate::Seen(Outcome::Refused { .. }) => span.count,
-            Fate::Seen(_) | Fate::Delivered | Fate::Unseen(_) => 0,
+            Fate::Seen(_) | Fate::Delivered(_) | Fate::Unseen(_) => 0,
         };
         if let Some(spell) = self.open.as_mut().filter(|spell| spell.call == call) {
             spell.last_wrong = span.last;

@@ -65,8 +65,7 @@ impl Judge {
     /// The final window: the last for which everybody who still tells anything has told all.
     fn final_look(&self, now: Moment) -> Look {
         let patience = self.rules.lookback().saturating_add(self.rules.deadline);
-        let current =
-            |id: &&EndpointId| self.ends.lost(**id).is_none() && self.ends.complete(**id).plus(patience) >= now;
+        let current = |id: &&EndpointId| self.ends.lost(**id).is_none() && self.ends.heard(**id).plus(patience) >= now;
         let told = self.taking_part.iter().filter(current).map(|id| self.ends.complete(*id)).min();
         let until = told.unwrap_or(now).minus(self.rules.deadline);
         let from = until.minus(self.rules.window).max(self.rules.sent);

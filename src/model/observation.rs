@@ -12,13 +12,17 @@ use super::flow::FlowId;
 use super::moment::Moment;
 use super::port::Port;
 
+/// How long after its handshake a server has to prove who it is. More than a deadline: by then the network has done its
+/// part, and what is waited for is the server's process and our own, on machines that may be busy.
+pub const PROOF_WITHIN: Duration = Duration::from_secs(1);
+
 /// What became of one attempt: one connection (or datagram) from one fresh source port.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "outcome")]
 pub enum Outcome {
     /// The handshake was done and the server proved who it is: its name, our nonce, the source address it saw.
     Reached,
-    /// The handshake was done, but no proof came before the deadline.
+    /// The handshake was done, but no proof came within [`PROOF_WITHIN`] of it.
     HalfOpen,
     /// Somebody answered who is not the destination.
     SomeoneElse {

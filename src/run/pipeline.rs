@@ -25,7 +25,7 @@ use crate::model::port::{Port, Protocol};
 use crate::model::verdict::Intent;
 use crate::oracle;
 use crate::probe::behind::{Behind, Relay};
-use crate::probe::{Crew, Facade, Member, Pace, SweepPlan, Terms, pace};
+use crate::probe::{Crew, Facade, Member, Pace, SweepPlan, Terms, fitting, pace};
 use crate::scenario::world::{Service, ServicePort, World};
 use crate::scenario::{Change, Scenario, Stage};
 use crate::watch::{self, Ended, Post};
@@ -47,9 +47,9 @@ pub(super) const ATTEMPTS: u32 = 4;
 const BASELINE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Whether agents keep the pace is looked at so often.
-const PACE_CHECK: Duration = Duration::from_millis(1200);
+const PACE_CHECK: Duration = Duration::from_millis(600);
 /// They do not where more than one attempt in so many could not see.
-const BLIND_SHARE: u64 = 5;
+const BLIND_SHARE: u64 = 20;
 /// No pace is slower than this by itself.
 const SLOWEST: Duration = Duration::from_millis(500);
 
@@ -213,7 +213,7 @@ impl Voyage<'_> {
         let (all, cells) = (self.order.scenario.baseline(), Arc::clone(&load.carried));
         self.draft.begin("baseline", Some(cells.len() as u64));
         let sent = clock::now();
-        self.plan(Planned { cells: Arc::clone(&cells), services }, under).await?;
+        let start = self.plan(Planned { cells: Arc::clone(&cells), services }, under).await?;
         let acknowledged = clock::now();
         let rules =
             Rules { converge_within: BASELINE_WITHIN, ..self.rules(sent, under.pace, self.order.scenario.timing()) };
@@ -247,6 +247,20 @@ impl Voyage<'_> {
             return Err(
                 "not one flow worked before any policy was there: the wiring is broken, nothing was judged".into()
             );
+        }
+        if ended == Ended::Reached {
+            self.calibrate(clock::now().since(start), under).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the pace from what the baseline took to see every cell once: a machine that is busy with other things
+    /// shows it there. A pace that was asked for stays.
+    async fn calibrate(&mut self, took: Duration, under: &mut Under) -> Result<(), String> {
+        let fits = fitting(took).min(SLOWEST);
+        if self.requested_interval().is_none() && fits > under.pace.interval {
+            let tried = under.planned.as_ref().map_or(0, |planned| planned.cells.len());
+            self.replan(pace(tried, self.deadline(), Some(fits)), under).await?;
         }
         Ok(())
     }
@@ -353,7 +367,7 @@ impl Voyage<'_> {
             let (fresh_seen, fresh_unseen) = (now_seen - seen.min(now_seen), now_unseen - unseen.min(now_unseen));
             (seen, unseen) = (now_seen, now_unseen);
             if fresh_unseen * BLIND_SHARE > fresh_seen + fresh_unseen && under.pace.interval < SLOWEST {
-                let interval = (under.pace.interval * 3).min(SLOWEST);
+                let interval = (under.pace.interval * 2).min(SLOWEST);
                 let tried = under.planned.as_ref().map_or(0, |planned| planned.cells.len());
                 self.replan(pace(tried, self.deadline(), Some(interval)), under).await?;
                 judge.slow_down(interval);
@@ -367,30 +381,32 @@ impl Voyage<'_> {
     }
 
     /// Has the agents try these cells from now on.
-    async fn plan(&mut self, planned: Planned, under: &mut Under) -> Result<(), String> {
-        let pace = self.pace(&planned.cells);
-        self.plan_at(planned, Pace { interval: pace.interval.max(under.pace.interval), ..pace }, under).await
+    /// Gives the start of the plan.
+    async fn plan(&mut self, planned: Planned, under: &mut Under) -> Result<Moment, String> {
+        let own = self.pace(&planned.cells);
+        let slower = pace(planned.cells.len(), self.deadline(), Some(own.interval.max(under.pace.interval)));
+        self.plan_at(planned, slower, under).await
     }
 
     /// Has them try the same cells at another pace.
     pub(super) async fn replan(&mut self, pace: Pace, under: &mut Under) -> Result<(), String> {
         match under.planned.take() {
-            Some(planned) => self.plan_at(planned, pace, under).await,
+            Some(planned) => self.plan_at(planned, pace, under).await.map(drop),
             None => Ok(()),
         }
     }
 
-    async fn plan_at(&mut self, planned: Planned, pace: Pace, under: &mut Under) -> Result<(), String> {
+    async fn plan_at(&mut self, planned: Planned, pace: Pace, under: &mut Under) -> Result<Moment, String> {
         let wanted: Vec<(FlowId, Flow)> = planned.cells.iter().map(|(id, flow)| (id, *flow)).collect();
         let deadline = self.deadline();
         // Silence is trusted when its socket was looked at once more after the deadline, and connections come about in
-        // the kernel without the agent: being late by half a deadline hides nothing.
+        // the kernel without the agent. A datagram waits to be read, and counts where it is read within the deadline.
         let services = planned.services.clone();
-        let plan = SweepPlan { slack: deadline / 2, services, ..SweepPlan::new(wanted, pace, deadline) };
-        under.crew.plan(&plan).await.map_err(|error| chain(&error))?;
+        let plan = SweepPlan { slack: deadline * 4 / 5, services, ..SweepPlan::new(wanted, pace, deadline) };
+        let start = under.crew.plan(&plan).await.map_err(|error| chain(&error))?.start;
         under.planned = Some(planned);
         under.pace = pace;
-        Ok(())
+        Ok(start)
     }
 
     pub(super) fn deadline(&self) -> Duration {
@@ -398,8 +414,11 @@ impl Voyage<'_> {
     }
 
     fn pace(&self, cells: &CellSet) -> Pace {
-        let interval = self.order.interval.or(self.order.scenario.timing().interval);
-        pace(cells.len(), self.deadline(), interval)
+        pace(cells.len(), self.deadline(), self.requested_interval())
+    }
+
+    fn requested_interval(&self) -> Option<Duration> {
+        self.order.interval.or(self.order.scenario.timing().interval)
     }
 
     /// What agents have to know of the Services of a world; the relay learns who is behind them.
