@@ -330,11 +330,18 @@ async fn nothing_is_lost_or_doubled_when_streams_break() {
     let (mut crew, mut sightings) = Crew::muster(Arc::new(Brittle(sockets)), members, TERMS).await.unwrap();
     let planned = crew.plan(&plan(vec![cell(0, 92, 93, tcp), cell(1, 92, 93, udp)])).await.unwrap();
     let mut seen = Seen::default();
-    let until = planned.start.plus(Duration::from_secs(2));
-    seen.until(&mut sightings, |seen| {
-        [92, 93].iter().all(|endpoint| seen.complete.get(endpoint).is_some_and(|(at, _)| *at >= until))
-    })
-    .await;
+    // How much is said in a second depends on how busy this machine is: the busier, the longer the records' runs.
+    for second in 2.. {
+        let until = planned.start.plus(Duration::from_secs(second));
+        seen.until(&mut sightings, |seen| {
+            [92, 93].iter().all(|endpoint| seen.complete.get(endpoint).is_some_and(|(at, _)| *at >= until))
+        })
+        .await;
+        if crew.report(planned.start).iter().all(|info| info.reconnects >= 3) {
+            break;
+        }
+        assert!(second < 30, "the streams did not break: {:?}", crew.report(planned.start));
+    }
     for id in [0, 1] {
         assert_eq!(seen.story(id), [Outcome::Reached]);
         let mut delivered = seen.delivered[&id].clone();
@@ -343,12 +350,11 @@ async fn nothing_is_lost_or_doubled_when_streams_break() {
         assert_eq!(doubles, 0, "an arrival was reported twice");
         assert!(seen.outcomes[&id].keys().all(|number| delivered.binary_search(number).is_ok()));
     }
-    let infos = crew.disband(planned.start).await;
-    assert!(infos.iter().all(|info| info.reconnects >= 3), "the streams did not break: {infos:?}");
+    crew.disband(planned.start).await;
 }
 
 #[tokio::test]
-async fn a_stopped_agent_is_blind_and_what_was_pending_is_starved() {
+async fn a_stopped_agent_is_blind_and_says_of_what_was_pending_only_what_the_kernel_held() {
     let (tcp, mute) = (port(7131, Protocol::Tcp), port(7132, Protocol::Udp));
     let _mute = std::net::UdpSocket::bind(SocketAddr::new(IpAddr::V4(address(33)), 7132)).unwrap();
     let sockets = Sockets::new();
@@ -377,17 +383,17 @@ async fn a_stopped_agent_is_blind_and_what_was_pending_is_starved() {
         (*endpoint, *why) == (32, Blindness::Starved) && *from <= stopped.plus(tick) && *until >= continued.minus(tick)
     };
     assert!(seen.blind.iter().any(covers), "no blindness covers {stopped:?} to {continued:?}: {:?}", seen.blind);
-    for (first, last, outcome) in seen.launches[&1].iter().chain(&seen.launches[&0]) {
-        let pending_when_stopped = *last >= stopped.minus(Duration::from_millis(50)) && *first < continued;
-        if pending_when_stopped && *first < stopped {
-            assert_ne!(*outcome, Outcome::Silent, "launched {first:?} to {last:?}, stopped {stopped:?}");
-        }
-    }
+    // Whoever always answers is never said to be silent, whoever never does never to have answered.
+    assert!(!seen.outcomes[&0].values().any(|outcome| *outcome == Outcome::Silent), "{:?}", seen.launches[&0]);
+    assert!(!seen.outcomes[&1].values().any(|outcome| *outcome == Outcome::Reached), "{:?}", seen.launches[&1]);
+    let pending = |(first, last, _): &&(Moment, Moment, Outcome)| {
+        *first < stopped && *last >= stopped.minus(Duration::from_millis(50))
+    };
+    assert!(seen.launches[&1].iter().any(|launch| pending(&launch)), "attempts were pending when it was stopped");
     let failures = |cell: u32, why: Failure| {
         let failed = Outcome::Failed { why };
         seen.outcomes[&cell].values().filter(|outcome| **outcome == failed).count()
     };
-    assert!(failures(1, Failure::Starved) >= 1, "attempts were pending when it was stopped");
     assert!(failures(1, Failure::Missed) >= 50, "two seconds of turns every 20 ms were missed");
     assert!(failures(0, Failure::Missed) >= 50);
     let missed = seen.launches[&0].iter().filter(|(.., o)| *o == Outcome::Failed { why: Failure::Missed }).count();

@@ -3,7 +3,7 @@
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
-use nix::unistd::{Pid, getppid};
+use nix::unistd::{Pid, getpgid, getppid, setpgid, setsid};
 
 use super::AgentError;
 use super::arguments::{ControlAddress, Orders};
@@ -42,6 +42,7 @@ pub fn prepare(orders: &Orders) -> Result<Parent, AgentError> {
             if !parent.is_there() {
                 return Err(AgentError::Orphaned);
             }
+            have_a_share();
             parent
         }
     };
@@ -49,4 +50,13 @@ pub fn prepare(orders: &Orders) -> Result<Parent, AgentError> {
     let (_soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(rlimit)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_err(rlimit)?;
     Ok(parent)
+}
+
+/// Moves into a session of its own. Where the kernel groups processes by session (`sched_autogroup_enabled`), a busy
+/// machine's time is shared between sessions: there every agent then gets a share like any other program's, instead of
+/// all agents and their harness having one together. It is no privilege, and no loss where the kernel does not.
+fn have_a_share() {
+    // Only who leads no process group may found a session; back in its parent's, an agent leads none.
+    let _led = getpgid(Some(getppid())).and_then(|group| setpgid(Pid::from_raw(0), group));
+    let _founded = setsid();
 }
