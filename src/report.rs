@@ -8,7 +8,7 @@
 //! - for people at a terminal: [`terminal`], [`progress`], [`prediction`], [`diff`]
 //! - for people in a browser: [`html`], [`markdown`]
 //! - for programs: [`json`], [`junit`]
-//! - what these share: [`name`], [`story`], [`grid`], [`mark`], [`groups`], [`duration`], [`text`], [`paint`]
+//! - what these share: [`name`], [`story`], [`watched`], [`grid`], [`mark`], [`groups`], [`duration`], [`text`], [`paint`]
 //! - putting a report in the place of a file, whole or not at all: [`file`]
 
 pub mod diff;
@@ -30,6 +30,7 @@ pub mod story;
 pub mod summary;
 pub mod terminal;
 pub mod text;
+pub mod watched;
 
 #[cfg(test)]
 pub(crate) mod fixture;

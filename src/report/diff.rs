@@ -218,7 +218,9 @@ mod tests {
         after.fabric.facts.insert("cni-version".into(), "3.32.1".into());
         after.stages[1].cells.retain(|cell| cell.flow.from != "data-store-2");
         after.stages[1].cells[0].time_to_enforce_us = Some(4_400_000);
-        assert_data_eq!(rendered(&compare(&pipeline(), &after), Style::default()), str![[r#"
+        assert_data_eq!(
+            rendered(&compare(&pipeline(), &after), Style::default()),
+            str![[r#"
 ai-data-pipeline: two runs
   A       lab: 2 nodes, nftables, Linux 6.18
           2026-11-23T04:05:06Z, run k3f9, leakproof 0.1.0; exit 0: as meant
@@ -266,12 +268,15 @@ policies: 43 cells in both, 7 differ
   DIFFERS 7 cells with other readings, 7 cells in one run only, 1 cell with
           another time to enforce, which does not count; exit 5
 
-"#]]);
+"#]]
+        );
     }
 
     #[test]
     fn two_runs_alike_are_told_in_a_few_lines() {
-        assert_data_eq!(rendered(&compare(&pipeline(), &pipeline()), Style::default()), str![[r#"
+        assert_data_eq!(
+            rendered(&compare(&pipeline(), &pipeline()), Style::default()),
+            str![[r#"
 ai-data-pipeline: two runs
   A       lab: 2 nodes, nftables, Linux 6.18
           2026-11-23T04:05:06Z, run k3f9, leakproof 0.1.0; exit 0: as meant
@@ -286,12 +291,16 @@ policies: 50 cells in both, no reading differs
 
   same    no reading of a cell that both runs have differs; exit 0
 
-"#]]);
+"#]]
+        );
         let quiet = Style { verbosity: Verbosity::Quiet, ..Style::default() };
-        assert_data_eq!(rendered(&compare(&pipeline(), &troubled()), quiet), str![[r#"
+        assert_data_eq!(
+            rendered(&compare(&pipeline(), &troubled()), quiet),
+            str![[r#"
 DIFFERS  7 cells with other readings; exit 5
 
-"#]]);
+"#]]
+        );
     }
 
     #[test]

@@ -15,7 +15,9 @@ use crate::model::observation::{Blindness, Observation, Refusal, Witness};
 use crate::model::port::{Port, Protocol, ServedPort};
 use crate::model::prediction::{Direction, PolicyRef, Reason, RuleRef};
 use crate::model::verdict::{DenyForm, Intent, Meaning, Verdict};
-use crate::model::watch::Standing;
+use crate::model::watch::{
+    Budgets, CommandInfo, Established, Fate, Gap, KnownInfo, KnownOutcome, Newborn, Standing, WatchInfo,
+};
 use crate::report::story;
 
 /// A writer whose reader has gone.
@@ -362,6 +364,170 @@ pub fn troubled() -> Document {
     document
 }
 
+fn wrong_window(call: Call, standing: Standing, from_us: u64, lasted_us: u64, attempts: u32) -> Window {
+    Window {
+        call,
+        right_before_us: Some(from_us - 100_000),
+        first_wrong_us: from_us,
+        last_wrong_us: from_us + lasted_us,
+        right_after_us: Some(from_us + lasted_us + 100_000),
+        attempts,
+        standing,
+    }
+}
+
+/// The pipeline scenario, watched through an upgrade: a leak, an outage within its budget, one that may be over it, one
+/// that is known, connections and newborn pods of every fate.
+pub fn watched() -> Document {
+    const S: u64 = 1_000_000;
+    let mut document = pipeline();
+    let leak = cell_at(&mut document, "intruder", "data-store-2", "9000/tcp");
+    leak.call = Call::Leak;
+    leak.windows.push(wrong_window(Call::Leak, Standing::Counted, 95 * S, 200_000, 3));
+    let next = "lay its windows beside what changed at that time";
+    let found = vec![finding(leak, Blame::Network, Contradiction::None, "no rule matches", next)];
+    let budget = cell_at(&mut document, "ai-processing", "data-store-1", "5432/tcp");
+    budget.windows = vec![
+        wrong_window(Call::Outage, Standing::WithinBudget, 60 * S, 300_000, 4),
+        wrong_window(Call::Outage, Standing::WithinBudget, 90 * S, 400_000, 5),
+    ];
+    budget.note = Some("outage: 2 windows, 700 ms to 1.1 s, within the 2 s it may last".into());
+    let unsure = cell_at(&mut document, "plain", "impostor", "8080/tcp");
+    unsure.call = Call::Inconclusive;
+    unsure.windows = vec![wrong_window(Call::Outage, Standing::Undecided, 120 * S, 1_900_000, 20)];
+    unsure.note = Some("outage: 1 window, which may be more than the 2 s it may last".into());
+    let known = cell_at(&mut document, "data-store-1", "impostor", "8080/tcp");
+    (known.call, known.standing) = (Call::Outage, Standing::Known);
+    known.windows =
+        vec![Window { right_after_us: None, ..wrong_window(Call::Outage, Standing::Known, 298 * S, 3 * S, 31) }];
+    let fate = |from: &str, to: &str, fate, gap: Option<(u64, u64)>, note: Option<&str>| Established {
+        flow: flow(from, to, "8080/tcp"),
+        opened_us: S,
+        fate,
+        answered: 2_998,
+        lost: u64::from(gap.is_some()) * 2,
+        longest_gap: gap.map(|(from_us, until_us)| Gap { from_us, until_us }),
+        note: note.map(Into::into),
+    };
+    let born = |name: &str, alive, connected, leaked: Vec<NamedFlow>, note: Option<&str>| Newborn {
+        name: name.into(),
+        like: "ai-processing".into(),
+        node: Some("node-1".into()),
+        asked_us: 100 * S,
+        alive_us: alive,
+        connected_after_us: connected,
+        leaked,
+        note: note.map(Into::into),
+    };
+    let reset = Fate::Ended { at_us: 96 * S, how: "reset".into(), by: "the destination".into() };
+    let lost = Fate::NotSeen { why: "the agent of plain was lost".into() };
+    document.watch = Some(WatchInfo {
+        from_us: 2 * S,
+        until_us: 302 * S,
+        waited_for: "the command, and quiet after it".into(),
+        command: Some(CommandInfo {
+            argv: vec!["./upgrade-calico".into(), "3.32.1".into()],
+            began_us: 3 * S,
+            ended_us: Some(243 * S),
+            status: Some("exit 0".into()),
+            said: ["applied", "waiting for calico-node", "still waiting", "rolled out"].map(Into::into).into(),
+        }),
+        seen: 149_988,
+        unseen: 12,
+        interval_us: 100_000,
+        persistent: 480,
+        budgets: Budgets { max_outage_us: 2 * S, max_leak_us: 0 },
+        established: vec![
+            fate("impostor", "plain", Fate::Survived, None, None),
+            fate(
+                "intruder",
+                "plain",
+                Fate::Survived,
+                None,
+                Some("denied since 680 ms: a denial cuts no open connection"),
+            ),
+            fate("ai-processing", "plain", Fate::Stalled, Some((90 * S, 91_500_000)), None),
+            fate("ai-processing", "impostor", reset, None, None),
+            fate("plain", "impostor", lost, None, None),
+        ],
+        newborns: vec![
+            born("newborn-1", Some(101 * S), Some(900_000), Vec::new(), None),
+            born("newborn-2", Some(102 * S), Some(8_800_000), vec![flow("newborn-2", "data-store-1", "53/udp")], None),
+            born("newborn-3", None, None, Vec::new(), Some("create pod: timed out")),
+        ],
+    });
+    let entry = |flows: &str, outcome| KnownInfo {
+        flows: flows.into(),
+        call: Call::Outage,
+        reason: "restarts during the upgrade".into(),
+        until: "2027-03-31".into(),
+        outcome,
+    };
+    document.known = vec![
+        entry("data-store-1 -> impostor:8080/tcp", KnownOutcome::Happened),
+        entry("any -> plain", KnownOutcome::Passed),
+    ];
+    document.events = vec![
+        Happening { at_us: 3 * S, subject: "command".into(), what: "started".into() },
+        Happening { at_us: 89 * S, subject: "node-1".into(), what: "calico-node went".into() },
+        Happening { at_us: 97 * S, subject: "node-1".into(), what: "calico-node came, image 3.32.1".into() },
+        Happening { at_us: 243 * S, subject: "command".into(), what: "ended: exit 0".into() },
+    ];
+    document.agents[2].blind = vec![BlindSpan { from_us: 130 * S, until_us: 131 * S, why: Blindness::Starved }];
+    document.took_us = 303 * S;
+    document.phases.insert(4, Phase { name: "watch".into(), began_us: 2 * S, took_us: 300 * S });
+    let stage = document.stages.last_mut().unwrap();
+    stage.counts = count(&stage.cells, &found);
+    stage.findings = found;
+    document.counts = stage.counts;
+    document.exit = 11;
+    document
+}
+
+/// An hour's watch of so many pods, every flow wrong a few times, with what happened around it.
+pub fn hour(pods: usize) -> Document {
+    const S: u64 = 1_000_000;
+    let mut document = mesh(pods, 3);
+    let stage = document.stages.last_mut().unwrap();
+    for (place, cell) in stage.cells.iter_mut().enumerate() {
+        let call = if cell.verdict == Some(Verdict::Denied) { Call::Leak } else { Call::Outage };
+        for again in 0..3 {
+            let from_us = (300 + 900 * again + (place as u64 * 37) % 700) * S;
+            cell.windows.push(wrong_window(call, Standing::WithinBudget, from_us, 100_000 + place as u64 * 2_000, 4));
+        }
+    }
+    let established =
+        stage.cells.iter().filter(|cell| cell.verdict == Some(Verdict::Allowed)).map(|cell| Established {
+            flow: cell.flow.clone(),
+            opened_us: S,
+            fate: Fate::Survived,
+            answered: 36_000,
+            lost: 0,
+            longest_gap: Some(Gap { from_us: 900 * S, until_us: 900 * S + 130_000 }),
+            note: None,
+        });
+    let established = established.collect();
+    document.watch = Some(WatchInfo {
+        established,
+        newborns: Vec::new(),
+        from_us: 2 * S,
+        until_us: 3_602 * S,
+        waited_for: "1h".into(),
+        command: None,
+        seen: document.counts.cells * 36_000,
+        ..watched().watch.unwrap()
+    });
+    document.events = (0..60)
+        .map(|minute| Happening {
+            at_us: minute * 60 * S,
+            subject: format!("node-{}", minute % 3),
+            what: "calico-node restarted".into(),
+        })
+        .collect();
+    document.took_us = 3_603 * S;
+    document
+}
+
 /// The pipeline's policies, held against an author who wanted more than they allow and less than they let through, and
 /// cells that a policy of an unknown kind may touch.
 pub fn forecast() -> Forecast {
@@ -515,6 +681,30 @@ pub fn nasty() -> Document {
     }
     if let Some(stage) = document.stages.last_mut() {
         stage.name = NASTY.into();
+    }
+    let watched = watched();
+    let mut watch = watched.watch.unwrap();
+    mean(&mut watch.waited_for);
+    watch.command.iter_mut().for_each(|command| {
+        (command.argv, command.said, command.status) = (vec![NASTY.into()], vec![NASTY.into()], Some(NASTY.into()));
+    });
+    for one in &mut watch.established {
+        one.flow.from.push_str(NASTY);
+        one.note = Some(NASTY.into());
+        one.fate = Fate::Ended { at_us: 1, how: NASTY.into(), by: NASTY.into() };
+    }
+    for one in &mut watch.newborns {
+        mean(&mut one.name);
+        mean(&mut one.like);
+        (one.node, one.note) = (Some(NASTY.into()), Some(NASTY.into()));
+        one.leaked = vec![flow(NASTY, NASTY, "80/tcp")];
+    }
+    document.watch = Some(watch);
+    document.known = watched.known;
+    for known in &mut document.known {
+        mean(&mut known.flows);
+        mean(&mut known.reason);
+        mean(&mut known.until);
     }
     document
 }

@@ -11,6 +11,7 @@ mod overview;
 mod plot;
 mod stage;
 mod timeline;
+mod watch;
 
 use std::io::{self, Write};
 
@@ -60,6 +61,7 @@ fn page(document: &Document) -> Markup {
                     @for (place, stage) in document.stages.iter().enumerate() {
                         (stage::section(place, stage))
                     }
+                    (watch::section(document))
                     (timeline::section(document))
                     (agents::section(document))
                     (settings(document))
@@ -81,6 +83,7 @@ fn contents(document: &Document) -> Markup {
                 @for (place, stage) in document.stages.iter().enumerate() {
                     li { a href={ "#stage-" (place) } { (safe(&stage.name)) } }
                 }
+                @if document.watch.is_some() { li { a href="#watch" { "Watch" } } }
                 li { a href="#timeline" { "Timeline" } }
                 li { a href="#agents" { "Endpoints and agents" } }
                 li { a href="#settings" { "Settings" } }
@@ -121,7 +124,7 @@ fn safe(text: &str) -> String {
 /// The class that a mark's cells, chips and windows are styled by.
 fn class(mark: Mark) -> &'static str {
     match mark {
-        Mark::Unsupported => "na",
+        Mark::Unsupported | Mark::Known => "na",
         Mark::Allowed => "allowed",
         Mark::Denied => "denied",
         Mark::Unjudged | Mark::Inconclusive => "unsure",

@@ -162,7 +162,7 @@ fn safe(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixture::{ClosedPipe, nasty, pipeline, troubled};
+    use crate::report::fixture::{ClosedPipe, nasty, pipeline, troubled, watched};
     use snapbox::{IntoData, assert_data_eq, str};
 
     fn rendered(document: &Document) -> String {
@@ -258,6 +258,20 @@ window: leak at 911 ms for at least 409 ms, and not over when the stage ended (4
         let finding = troubled().stages[1].findings[0].clone();
         document.stages[1].findings = vec![finding];
         assert!(rendered(&document).contains(r#"failures="1""#));
+    }
+
+    #[test]
+    fn what_is_within_its_budget_or_known_is_no_failure() {
+        let text = rendered(&watched());
+        assert!(text.contains(r#"tests="50" skipped="1" errors="1" failures="1""#), "{}", &text[..400]);
+        let case = |flow: &str| {
+            let place = text.rfind(&format!("{flow} is ")).unwrap();
+            text[place..].split("<testcase").next().unwrap().to_owned()
+        };
+        assert!(!case("ai-processing -&gt; data-store-1:5432/tcp").contains("<failure"), "within its budget");
+        assert!(case("data-store-1 -&gt; impostor:8080/tcp").contains("<skipped"), "known");
+        assert!(case("plain -&gt; impostor:8080/tcp").contains("<error"), "perhaps over its budget");
+        assert!(case("intruder -&gt; data-store-2:9000/tcp").contains("<failure"), "a leak");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::model::document::Cell;
 use crate::model::finding::Call;
 use crate::model::verdict::{Intent, Meaning, Verdict};
+use crate::model::watch::Standing;
 
 use super::paint::Role;
 use super::text::Charset;
@@ -16,6 +17,8 @@ pub enum Mark {
     Allowed,
     /// Denied, as it should be.
     Denied,
+    /// Wrong, as the scenario's `known:` list says it will be.
+    Known,
     /// Seen, but nothing says how it should be.
     Unjudged,
     /// Could not be seen.
@@ -32,10 +35,11 @@ pub enum Mark {
 
 impl Mark {
     /// Every mark, gravest last.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Unsupported,
         Self::Allowed,
         Self::Denied,
+        Self::Known,
         Self::Unjudged,
         Self::Inconclusive,
         Self::Contradiction,
@@ -46,7 +50,10 @@ impl Mark {
 
     /// The mark of a judged cell.
     pub fn of_cell(cell: &Cell) -> Self {
-        Self::of(cell.call, cell.verdict)
+        match cell.standing {
+            Standing::Known => Self::Known,
+            Standing::Counted | Standing::Undecided | Standing::WithinBudget => Self::of(cell.call, cell.verdict),
+        }
     }
 
     /// The mark of a cell that was only predicted; intent speaks where meaning is unknown.
@@ -84,6 +91,7 @@ impl Mark {
             (Self::Allowed, Charset::Ascii) => '.',
             (Self::Denied, _) => 'x',
             (Self::Unsupported, _) => '-',
+            (Self::Known, _) => 'k',
             (Self::Unjudged, _) => 'u',
             (Self::Inconclusive, _) => '?',
             (Self::Contradiction, _) => 'C',
@@ -95,7 +103,17 @@ impl Mark {
 
     /// The status word.
     pub fn word(self) -> &'static str {
-        self.call().word()
+        match self {
+            Self::Allowed | Self::Denied => Call::Ok.word(),
+            Self::Known => "known",
+            Self::Unsupported => Call::Unsupported.word(),
+            Self::Unjudged => Call::Unjudged.word(),
+            Self::Inconclusive => Call::Inconclusive.word(),
+            Self::Contradiction => Call::Contradiction.word(),
+            Self::Outage => Call::Outage.word(),
+            Self::WrongServer => Call::WrongServer.word(),
+            Self::Leak => Call::Leak.word(),
+        }
     }
 
     /// What the symbol means, for a legend.
@@ -104,6 +122,7 @@ impl Mark {
             Self::Allowed => "allowed, as it should be",
             Self::Denied => "denied, as it should be",
             Self::Unsupported => "not supported here",
+            Self::Known => "known to be wrong",
             Self::Unjudged => "UNSURE: nothing to judge it by",
             Self::Inconclusive => "UNSURE: could not be seen",
             Self::Contradiction => "CONTRA: meaning is not intent",
@@ -118,7 +137,7 @@ impl Mark {
         match self {
             Self::Allowed => Role::Allowed,
             Self::Denied => Role::Denied,
-            Self::Unsupported => Role::Faint,
+            Self::Unsupported | Self::Known => Role::Faint,
             Self::Unjudged | Self::Inconclusive => Role::Unsure,
             Self::Contradiction => Role::Contradiction,
             Self::Outage => Role::Outage,
@@ -129,26 +148,13 @@ impl Mark {
     /// Whether a person must look at it.
     pub fn calls_for_attention(self) -> Attention {
         match self {
-            Self::Allowed | Self::Denied | Self::Unsupported => Attention::None,
+            Self::Allowed | Self::Denied | Self::Unsupported | Self::Known => Attention::None,
             Self::Unjudged
             | Self::Inconclusive
             | Self::Contradiction
             | Self::Outage
             | Self::WrongServer
             | Self::Leak => Attention::Needed,
-        }
-    }
-
-    fn call(self) -> Call {
-        match self {
-            Self::Allowed | Self::Denied => Call::Ok,
-            Self::Unsupported => Call::Unsupported,
-            Self::Unjudged => Call::Unjudged,
-            Self::Inconclusive => Call::Inconclusive,
-            Self::Contradiction => Call::Contradiction,
-            Self::Outage => Call::Outage,
-            Self::WrongServer => Call::WrongServer,
-            Self::Leak => Call::Leak,
         }
     }
 }

@@ -11,7 +11,7 @@ use super::groups::{self, Group};
 use super::mark::Mark;
 use super::terminal::{Style, matrix};
 use super::text::{Charset, harmless, plural};
-use super::{story, summary};
+use super::{story, summary, watched};
 
 /// So many rows of findings; job summaries have a size limit, and the other reports hold all.
 const FINDINGS: usize = 100;
@@ -35,6 +35,7 @@ pub fn render(document: &Document, out: &mut dyn Write) -> io::Result<()> {
     }
     writeln!(out)?;
     findings(document, out)?;
+    watch(document, out)?;
     remarks(document, out)?;
     for stage in &document.stages {
         folded_matrix(stage, out)?;
@@ -74,6 +75,47 @@ fn findings(document: &Document, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out)
 }
 
+fn watch(document: &Document, out: &mut dyn Write) -> io::Result<()> {
+    let Some(watch) = &document.watch else { return Ok(()) };
+    writeln!(out, "#### Watch\n\n{}.\n", escape(&watched::span(watch)))?;
+    let mut lines = vec![watched::sight(watch), watched::budgets(watch)];
+    lines.extend(watched::command(watch));
+    lines.extend(watched::established(watch));
+    lines.extend(watched::newborns(watch));
+    for line in &lines {
+        writeln!(out, "- {}", escape(line))?;
+    }
+    let worth_a_look = watch.established.iter().filter(|one| !watched::is_calm(one));
+    for one in worth_a_look.take(FLOWS) {
+        writeln!(out, "  - {}: {}", escape(&one.flow.to_string()), escape(&watched::fate(one)))?;
+    }
+    for born in watch.newborns.iter().filter(|born| !born.leaked.is_empty()).take(FLOWS) {
+        writeln!(out, "  - {}: {}", escape(&born.name), escape(&watched::newborn(born)))?;
+    }
+    writeln!(out)?;
+    let flows = watched::flows(document);
+    if flows.is_empty() {
+        return writeln!(out, "No flow was wrong at any time.\n");
+    }
+    writeln!(out, "| | Flow | Windows | At least | At most | Counts as |\n|---|---|---|---|---|---|")?;
+    for flow in flows.iter().take(FINDINGS) {
+        writeln!(
+            out,
+            "| **{}** | {} | {} | {} | {} | {} |",
+            flow.word(),
+            escape(&flow.flow.to_string()),
+            flow.windows.len(),
+            human_us(flow.least_us()),
+            flow.most_us().map_or("not known".into(), human_us),
+            watched::standing(flow.standing, flow.call)
+        )?;
+    }
+    if let Some(more) = flows.len().checked_sub(FINDINGS).filter(|more| *more > 0) {
+        writeln!(out, "\n{} more; the JSON lists every one.", plural(more as u64, "flow", "flows"))?;
+    }
+    writeln!(out)
+}
+
 fn remarks(document: &Document, out: &mut dyn Write) -> io::Result<()> {
     let mut items: Vec<String> = Vec::new();
     for stage in &document.stages {
@@ -86,6 +128,7 @@ fn remarks(document: &Document, out: &mut dyn Write) -> io::Result<()> {
         let weakness = groups::weakness(stage);
         items.extend(weakness.map(|weak| format!("**weak** {}: {}", escape(&stage.name), escape(&weak.sentence()))));
     }
+    items.extend(document.known.iter().map(|known| format!("**known** {}", escape(&watched::known(known)))));
     items.extend(document.warnings.iter().map(|text| format!("**warning** {}", escape(text))));
     items.extend(document.left_behind.iter().map(|text| format!("**left behind** {}", escape(text))));
     items.extend(document.aborted.iter().map(|text| format!("**ended early** {}", escape(text))));
@@ -138,7 +181,7 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixture::{ClosedPipe, mesh, nasty, pipeline, spring, troubled};
+    use crate::report::fixture::{ClosedPipe, mesh, nasty, pipeline, spring, troubled, watched};
     use snapbox::{assert_data_eq, str};
 
     fn rendered(document: &Document) -> String {
@@ -182,6 +225,13 @@ mod tests {
         );
         assert_eq!(text.matches("<details>").count(), 2, "a matrix per stage, folded away");
         assert_eq!(text.matches("<details>").count(), text.matches("</details>").count());
+    }
+
+    #[test]
+    fn a_watch_is_told_in_a_table_of_its_own() {
+        let text = rendered(&watched());
+        let watch = text.split_once("#### Watch").unwrap().1.split_once("<details>").unwrap().0;
+        assert_data_eq!(watch, str![]);
     }
 
     #[test]

@@ -127,7 +127,9 @@ mod tests {
 
     #[test]
     fn a_contradiction_is_told_with_its_reason_and_the_next_step() {
-        assert_data_eq!(rendered(&forecast(), Style::default()), str![[r#"
+        assert_data_eq!(
+            rendered(&forecast(), Style::default()),
+            str![[r#"
 ai-data-pipeline: what the policies mean
 Only ai-processing pods of the pipeline's own namespace may reach the data
 store.
@@ -179,16 +181,20 @@ policies: 50 cells, 21 allowed, 24 denied, 5 unknown
           does not say what its author wanted
           9 cells have no stated intent, so nothing to hold the policies against
 
-"#]]);
+"#]]
+        );
     }
 
     #[test]
     fn quiet_is_one_line() {
         let style = Style { verbosity: Verbosity::Quiet, ..Style::default() };
-        assert_data_eq!(rendered(&forecast(), style), str![[r#"
+        assert_data_eq!(
+            rendered(&forecast(), style),
+            str![[r#"
 CONTRA  ai-data-pipeline [no network]: 2 contradictions, 5 unjudged, 43 ok of 50 cells; exit 5: the policy does not say what its author wanted
 
-"#]]);
+"#]]
+        );
     }
 
     #[test]

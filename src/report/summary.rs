@@ -63,6 +63,7 @@ pub fn counts(counts: &Counts) -> String {
     part(counts.contradictions, "contradiction", "contradictions");
     part(counts.inconclusive, "inconclusive", "inconclusive");
     part(counts.unjudged, "unjudged", "unjudged");
+    part(counts.known, "known to be wrong", "known to be wrong");
     part(counts.unsupported, "unsupported", "unsupported");
     let cells = plural(counts.cells, "cell", "cells");
     if parts.is_empty() && counts.ok == counts.cells {
@@ -102,6 +103,11 @@ mod tests {
                 Counts { cells: 60, ok: 57, leaks: 1, outages: 2, ..Counts::default() },
                 "1 leak, 2 outages, 57 ok of 60 cells",
                 "gravest first",
+            ),
+            (
+                Counts { cells: 3, ok: 2, known: 1, ..Counts::default() },
+                "1 known to be wrong, 2 ok of 3 cells",
+                "what is known is told, and not called a leak",
             ),
             (
                 Counts { cells: 3, ok: 2, unsupported: 1, ..Counts::default() },

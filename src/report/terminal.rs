@@ -4,10 +4,12 @@ mod cells;
 pub(in crate::report) mod findings;
 pub mod matrix;
 pub(in crate::report) mod page;
+mod watch;
 
 use std::io::{self, Write};
 
 use crate::model::document::{AgentInfo, Document, Stage};
+use crate::model::watch::KnownOutcome;
 
 use super::duration::human_us;
 use super::grid::Grid;
@@ -15,7 +17,7 @@ use super::groups::{self, Group};
 use super::mark::{Attention, Mark};
 use super::paint::{Colour, Role};
 use super::text::{Charset, plural};
-use super::{story, summary};
+use super::{story, summary, watched};
 pub(in crate::report) use page::Page;
 
 /// How to write for one terminal.
@@ -72,6 +74,10 @@ pub fn render(document: &Document, style: Style, writer: &mut dyn Write) -> io::
         for stage in &document.stages {
             page.blank()?;
             render_stage(stage, &mut page)?;
+        }
+        if let Some(watch) = &document.watch {
+            page.blank()?;
+            watch::render(document, watch, &mut page)?;
         }
         remarks(document, &mut page)?;
         page.blank()?;
@@ -186,6 +192,13 @@ pub(in crate::report) fn grouped(
 
 fn remarks(document: &Document, page: &mut Page) -> io::Result<()> {
     let mut lines: Vec<(&str, Role, String)> = blindness(document, page.style().verbosity);
+    lines.extend(document.known.iter().map(|known| {
+        let role = match known.outcome {
+            KnownOutcome::Happened => Role::Faint,
+            KnownOutcome::Passed | KnownOutcome::Expired => Role::Unsure,
+        };
+        ("known", role, watched::known(known))
+    }));
     lines.extend(document.warnings.iter().map(|warning| ("warning", Role::Unsure, warning.clone())));
     lines.extend(document.left_behind.iter().map(|left| ("LEFT", Role::Unsure, format!("left behind: {left}"))));
     lines.extend(document.aborted.iter().map(|why| ("STOPPED", Role::Leak, format!("the run ended early: {why}"))));

@@ -92,6 +92,7 @@ fn symbol(mark: Mark) -> char {
         Mark::Denied => '×',
         Mark::Allowed
         | Mark::Unsupported
+        | Mark::Known
         | Mark::Unjudged
         | Mark::Inconclusive
         | Mark::Contradiction

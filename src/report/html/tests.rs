@@ -1,7 +1,8 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::report::fixture::{ClosedPipe, mesh, nasty, pipeline, spring, troubled};
+use crate::report::fixture::{ClosedPipe, hour, mesh, nasty, pipeline, spring, troubled, watched};
+use crate::report::watched as words;
 
 fn rendered(document: &Document) -> String {
     let mut bytes = Vec::new();
@@ -16,6 +17,8 @@ fn every_kind() -> Vec<(&'static str, Document)> {
     vec![
         ("pipeline", pipeline()),
         ("troubled", troubled()),
+        ("watched", watched()),
+        ("an-hour-of-400-flows", hour(21)),
         ("fifty-alike", alike),
         ("thirty-different", mesh(30, 30)),
         ("nasty", nasty()),
@@ -97,6 +100,35 @@ fn every_finding_stands_in_the_page_with_its_readings_and_what_to_do_next() {
 }
 
 #[test]
+fn a_watch_stands_in_the_page_with_every_window_connection_and_newborn() {
+    let document = watched();
+    let page = rendered(&document);
+    let watch = document.watch.as_ref().unwrap();
+    for flow in words::flows(&document) {
+        for text in [flow.flow.to_string(), words::standing(flow.standing, flow.call).into()] {
+            assert!(page.contains(&html! { (text) }.into_string()), "{text} stands in the page");
+        }
+        for window in flow.windows {
+            let row = format!("{}: {}", flow.flow, story::window(window));
+            assert!(page.contains(&html! { (row) }.into_string()), "{row} stands in the timeline");
+        }
+    }
+    assert!(watch.established.iter().all(|one| page.contains(&html! { (one.flow) }.into_string())));
+    assert!(watch.newborns.iter().all(|one| page.contains(&one.name)));
+    assert!(!rendered(&pipeline()).contains("id=\"watch\""), "and where nobody watched there is no such section");
+}
+
+#[test]
+fn every_flow_of_an_hour_is_drawn() {
+    let document = hour(21);
+    let page = rendered(&document);
+    let drawn = page.matches("class=\"solid ").count();
+    let windows: usize = document.stages[0].cells.iter().map(|cell| cell.windows.len()).sum();
+    assert_eq!((document.counts.cells, windows), (420, 1260));
+    assert_eq!(drawn, windows, "each window once");
+}
+
+#[test]
 fn every_cell_of_a_small_matrix_has_its_sign_in_words_too() {
     let page = rendered(&troubled());
     let signs = page.matches("<td class=\"").count() - page.matches("<td class=\"self\"").count();
@@ -116,7 +148,10 @@ fn look() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/look");
     std::fs::create_dir_all(&folder).unwrap();
     for (what, document) in every_kind() {
+        let began = std::time::Instant::now();
         let page = rendered(&document);
+        let (took, size) = (began.elapsed(), page.len() / 1024);
+        println!("{what}: {size} KiB, rendered in {} ms", took.as_millis());
         std::fs::write(folder.join(format!("{what}.html")), &page).unwrap();
     }
 }

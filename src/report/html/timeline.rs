@@ -9,15 +9,16 @@ use maud::{Markup, html};
 use crate::model::document::{Convergence, Document, Stage};
 use crate::model::finding::Window;
 use crate::model::flow::NamedFlow;
+use crate::model::watch::Standing;
 
 use super::super::duration::human_us;
-use super::super::story;
 use super::super::text::plural;
+use super::super::{story, watched};
 use super::axis::Scale;
 use super::{class, findings, safe};
 
 /// So many flows are drawn; the JSON holds all.
-const DRAWN: usize = 200;
+const DRAWN: usize = 500;
 const TRACK: &str = "22";
 
 /// One flow's windows over all stages.
@@ -31,7 +32,7 @@ pub fn section(document: &Document) -> Markup {
         section #timeline aria-labelledby="timeline-title" {
             h2 #timeline-title { "Timeline" }
             p .soft {
-                "Time counts from the start of the run. A solid bar reaches from the first wrong attempt to the last; the "
+                "Time counts from the start of the run. Hollow bars are within a budget, or known. A solid bar reaches from the first wrong attempt to the last; the "
                 "pale ends reach to the nearest right ones, between which the truth lies."
             }
             (drawing("t", document, whole, &trouble))
@@ -47,15 +48,17 @@ pub fn section(document: &Document) -> Markup {
     }
 }
 
-/// Flows with windows: those with a finding or still wrong, and those that only took their time.
+/// Flows with windows: those with a finding or wrong while watched, and those that only took their time.
 fn rows(document: &Document) -> (Rows<'_>, Rows<'_>) {
     let found: HashSet<&NamedFlow> =
         document.stages.iter().flat_map(|stage| &stage.findings).map(|finding| &finding.flow).collect();
+    let watched_from = document.watch.as_ref().map_or(u64::MAX, |watch| watch.from_us);
     let (mut trouble, mut settling) = (Rows::new(), Rows::new());
-    for stage in &document.stages {
-        for cell in stage.cells.iter().filter(|cell| !cell.windows.is_empty()) {
-            let rows = if found.contains(&cell.flow) { &mut trouble } else { &mut settling };
-            rows.entry(&cell.flow).or_default().extend(&cell.windows);
+    for cell in document.stages.iter().flat_map(|stage| &stage.cells) {
+        for window in &cell.windows {
+            let late = window.last_wrong_us >= watched_from;
+            let rows = if late || found.contains(&cell.flow) { &mut trouble } else { &mut settling };
+            rows.entry(&cell.flow).or_default().push(window);
         }
     }
     (trouble, settling)
@@ -77,7 +80,8 @@ fn end(document: &Document) -> u64 {
     let windows = windows.map(|window| window.right_after_us.unwrap_or(window.last_wrong_us));
     let events = document.events.iter().map(|event| event.at_us);
     let phases = document.phases.iter().map(|phase| phase.began_us.saturating_add(phase.took_us));
-    stages.chain(windows).chain(events).chain(phases).max().unwrap_or(0).max(document.took_us)
+    let watch = document.watch.iter().map(|watch| watch.until_us);
+    stages.chain(windows).chain(events).chain(phases).chain(watch).max().unwrap_or(0).max(document.took_us)
 }
 
 fn stage_end(stage: &Stage) -> u64 {
@@ -141,12 +145,30 @@ fn windows_row(flow: &NamedFlow, windows: &[&Window], scale: Scale) -> Markup {
                         rect .{ "pale " (class) } x=(x) y="7" height="8" width=(width) {}
                     }
                     @if let Some((x, width)) = scale.bar(window.first_wrong_us, window.last_wrong_us) {
-                        rect .{ "solid " (class) } x=(x) y="4" height="14" width=(width) {
-                            title { (name) ": " (safe(&story::window(window))) }
+                        rect .{ "solid " (class) (standing(window)) } x=(x) y="4" height="14" width=(width) {
+                            title { (name) ": " (safe(&story::window(window))) (remark(window)) }
                         }
                     }
                 }
             }
+        }
+    }
+}
+
+/// How a window that does not count is styled.
+fn standing(window: &Window) -> &'static str {
+    match window.standing {
+        Standing::Counted | Standing::Undecided => "",
+        Standing::WithinBudget | Standing::Known => " tolerated",
+    }
+}
+
+/// What a window counts as, where that is not the ordinary.
+fn remark(window: &Window) -> String {
+    match window.standing {
+        Standing::Counted => String::new(),
+        Standing::Undecided | Standing::WithinBudget | Standing::Known => {
+            format!("; {}", watched::standing(window.standing, window.call))
         }
     }
 }
@@ -189,6 +211,12 @@ fn stages(document: &Document, scale: Scale) -> Markup {
                         // Cut off where its stage ends, so that names do not lie over each other.
                         svg x=(x) width=(width) height=(TRACK) { text .inside x="5" y="15" { (safe(&stage.name)) } }
                     }
+                }
+                @if let Some(watch) = &document.watch && let Some((x, width)) = scale.bar(watch.from_us, watch.until_us) {
+                    rect .{ "phase p" (document.stages.len() % 6) } x=(x) y="3" height="16" width=(width) {
+                        title { "watch from " (human_us(watch.from_us)) ": " (safe(&watched::span(watch))) }
+                    }
+                    svg x=(x) width=(width) height=(TRACK) { text .inside x="5" y="15" { "watch" } }
                 }
             }
         }

@@ -1,7 +1,7 @@
 use snapbox::{IntoData, assert_data_eq, str};
 
 use super::*;
-use crate::report::fixture::{ClosedPipe, flow, mesh, nasty, pipeline, spring, troubled};
+use crate::report::fixture::{ClosedPipe, flow, mesh, nasty, pipeline, spring, troubled, watched};
 
 fn rendered(document: &Document, style: Style) -> String {
     let mut bytes = Vec::new();
@@ -160,6 +160,43 @@ unsupported, 44 ok of 50 cells
 }
 
 #[test]
+fn a_watch_tells_what_was_wrong_and_by_how_much() {
+    let text = rendered(&watched(), Style::default());
+    let watch = text.split_once("\nwatch: ").unwrap().1;
+    assert_data_eq!(watch, str![]);
+}
+
+#[test]
+fn a_quiet_watch_is_calm() {
+    let mut document = pipeline();
+    let mut watch = watched().watch.unwrap();
+    (watch.established, watch.newborns, watch.command) = (Vec::new(), Vec::new(), None);
+    (watch.unseen, watch.persistent) = (0, 0);
+    document.watch = Some(watch);
+    let text = rendered(&document, Style::default());
+    let watch = text.split_once("\nwatch: ").unwrap().1;
+    assert_data_eq!(watch, str![]);
+}
+
+#[test]
+fn many_agents_that_could_not_see_are_told_in_one_line() {
+    let mut document = pipeline();
+    for (place, agent) in document.agents.iter_mut().enumerate() {
+        let until_us = 100_000 * (place as u64 + 1);
+        agent.blind = vec![crate::model::document::BlindSpan {
+            from_us: 0,
+            until_us,
+            why: crate::model::observation::Blindness::Starved,
+        }];
+    }
+    let text = rendered(&document, Style::default());
+    assert_eq!(text.matches("  blind ").count(), 1, "{text}");
+    assert!(text.contains("6 agents could not see for a while, the longest plain for 600 ms"), "{text}");
+    let verbose = rendered(&document, Style { verbosity: Verbosity::Verbose, ..Style::default() });
+    assert_eq!(verbose.matches("  blind   agent of").count(), 6, "each for itself when asked");
+}
+
+#[test]
 fn fifty_pods_that_look_alike_are_folded_and_a_leak_is_not() {
     let mut document = mesh(50, 3);
     spring(&mut document, "pod-002", "pod-001", "8080/tcp");
@@ -236,9 +273,14 @@ fn no_line_is_wider_than_the_terminal() {
             cell.flow.to = name.into();
         }
     }
-    for (document, what) in
-        [(pipeline(), "pipeline"), (troubled(), "troubled"), (nasty(), "nasty"), (mesh(60, 60), "mesh"), (long, "long")]
-    {
+    for (document, what) in [
+        (pipeline(), "pipeline"),
+        (troubled(), "troubled"),
+        (watched(), "watched"),
+        (nasty(), "nasty"),
+        (mesh(60, 60), "mesh"),
+        (long, "long"),
+    ] {
         for width in [40, 80, 132] {
             for verbosity in [Verbosity::Normal, Verbosity::Verbose] {
                 let text = rendered(&document, Style { width, verbosity, ..Style::default() });

@@ -1,0 +1,99 @@
+//! A watch at a terminal: how well it could be seen, each flow that was wrong in a line, and what else was watched.
+
+use std::io;
+
+use crate::model::document::Document;
+use crate::model::watch::{Standing, WatchInfo};
+
+use super::super::mark::role_of;
+use super::super::paint::Role;
+use super::super::text::plural;
+use super::super::{story, watched};
+use super::{LISTED_FINDINGS, LISTED_REMARKS, Page, Verbosity, page};
+
+/// So many of the last lines of the command under watch are shown.
+const SAID: usize = 3;
+/// So many windows of one flow are told.
+const WINDOWS: usize = 4;
+
+/// Writes the watch.
+pub fn render(document: &Document, watch: &WatchInfo, page: &mut Page) -> io::Result<()> {
+    let verbose = page.style().verbosity == Verbosity::Verbose;
+    page.heading(&format!("watch: {}", watched::span(watch)))?;
+    page.text(2, &watched::sight(watch))?;
+    page.text(2, &watched::budgets(watch))?;
+    if let Some(command) = watched::command(watch) {
+        page.text(2, &command)?;
+        let said = watch.command.as_ref().map(|command| command.said.as_slice()).unwrap_or_default();
+        for line in said.iter().skip(if verbose { 0 } else { said.len().saturating_sub(SAID) }) {
+            page.text(4, &format!("| {line}"))?;
+        }
+    }
+    flows(document, verbose, page)?;
+    established(watch, verbose, page)?;
+    newborns(watch, verbose, page)
+}
+
+fn flows(document: &Document, verbose: bool, page: &mut Page) -> io::Result<()> {
+    let flows = watched::flows(document);
+    if flows.is_empty() {
+        return page.entry("ok", Role::Allowed, "no flow was wrong at any time");
+    }
+    let limit = if verbose { usize::MAX } else { LISTED_FINDINGS };
+    for flow in flows.iter().take(limit) {
+        let role = match flow.standing {
+            Standing::Counted => role_of(flow.call),
+            Standing::Undecided => Role::Unsure,
+            Standing::WithinBudget | Standing::Known => Role::Faint,
+        };
+        page.entry(flow.word(), role, &flow.flow.to_string())?;
+        page.text(page::INDENT, &flow.sentence())?;
+        let windows = if verbose { usize::MAX } else { WINDOWS };
+        for window in flow.windows.iter().take(windows) {
+            page.text(page::INDENT + 2, &story::window(window))?;
+        }
+        if let Some(more) = flow.windows.len().checked_sub(windows).filter(|more| *more > 0) {
+            page.text(page::INDENT + 2, &format!("and {} more", plural(more as u64, "window", "windows")))?;
+        }
+    }
+    match flows.len().saturating_sub(limit) {
+        0 => Ok(()),
+        more => {
+            let more = plural(more as u64, "flow", "flows");
+            page.text(page::INDENT, &format!("and {more} more (listed with --verbose, and in the JSON)"))
+        }
+    }
+}
+
+fn established(watch: &WatchInfo, verbose: bool, page: &mut Page) -> io::Result<()> {
+    let Some(sentence) = watched::established(watch) else { return Ok(()) };
+    page.entry("open", Role::Faint, &sentence)?;
+    let worth_telling = watch.established.iter().filter(|one| verbose || !watched::is_calm(one));
+    let told: Vec<_> = worth_telling.collect();
+    let limit = if verbose { usize::MAX } else { LISTED_FINDINGS };
+    for one in told.iter().take(limit) {
+        page.text(page::INDENT + 2, &format!("{}: {}", one.flow, watched::fate(one)))?;
+    }
+    more(told.len().saturating_sub(limit), page)
+}
+
+fn newborns(watch: &WatchInfo, verbose: bool, page: &mut Page) -> io::Result<()> {
+    let Some(sentence) = watched::newborns(watch) else { return Ok(()) };
+    page.entry("newborn", Role::Faint, &sentence)?;
+    let limit = if verbose { usize::MAX } else { 2 * LISTED_REMARKS };
+    // Those that were open where they should not be first, then those that took longest.
+    let mut told: Vec<_> = watch.newborns.iter().collect();
+    told.sort_by_key(|one| (one.leaked.is_empty(), std::cmp::Reverse(one.connected_after_us.unwrap_or(u64::MAX))));
+    for one in told.iter().take(limit) {
+        let node = one.node.as_ref().map(|node| format!(" on {node}")).unwrap_or_default();
+        page.text(page::INDENT + 2, &format!("{} like {}{node}: {}", one.name, one.like, watched::newborn(one)))?;
+    }
+    more(told.len().saturating_sub(limit), page)
+}
+
+fn more(count: usize, page: &mut Page) -> io::Result<()> {
+    match count {
+        0 => Ok(()),
+        more => page.text(page::INDENT + 2, &format!("and {more} more (listed with --verbose, and in the JSON)")),
+    }
+}

@@ -1,0 +1,321 @@
+//! A watch in words: what was watched, which flows were wrong and by how much, what became of connections that were open
+//! all along, and of pods that were born meanwhile. Every report tells them alike.
+
+use std::collections::BTreeMap;
+
+use crate::model::document::Document;
+use crate::model::finding::{Call, Window};
+use crate::model::flow::NamedFlow;
+use crate::model::watch::{Established, Fate, KnownInfo, KnownOutcome, Newborn, Standing, WatchInfo};
+
+use super::duration::human_us;
+use super::text::{number, plural};
+
+/// A flow that was wrong while watched, in one way and with one standing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Watched<'a> {
+    /// The flow.
+    pub flow: &'a NamedFlow,
+    /// As what.
+    pub call: Call,
+    /// What it counts as.
+    pub standing: Standing,
+    /// Its windows, in order of time; never empty.
+    pub windows: Vec<&'a Window>,
+}
+
+/// Flows that were wrong while watched: what counts first, the gravest first, then in order of flow.
+pub fn flows(document: &Document) -> Vec<Watched<'_>> {
+    let Some(watch) = &document.watch else { return Vec::new() };
+    let mut flows: BTreeMap<(u8, std::cmp::Reverse<u8>, &NamedFlow), Watched> = BTreeMap::new();
+    for cell in document.stages.iter().flat_map(|stage| &stage.cells) {
+        for window in cell.windows.iter().filter(|window| window.last_wrong_us >= watch.from_us) {
+            let key = (rank(window.standing), std::cmp::Reverse(window.call.gravity()), &cell.flow);
+            let fresh =
+                || Watched { flow: &cell.flow, call: window.call, standing: window.standing, windows: Vec::new() };
+            flows.entry(key).or_insert_with(fresh).windows.push(window);
+        }
+    }
+    flows.into_values().collect()
+}
+
+fn rank(standing: Standing) -> u8 {
+    match standing {
+        Standing::Counted => 0,
+        Standing::Undecided => 1,
+        Standing::WithinBudget => 2,
+        Standing::Known => 3,
+    }
+}
+
+impl Watched<'_> {
+    /// The status word: that of its call where it counts.
+    pub fn word(&self) -> &'static str {
+        match self.standing {
+            Standing::Counted => self.call.word(),
+            Standing::Undecided => Call::Inconclusive.word(),
+            Standing::WithinBudget => "budget",
+            Standing::Known => "known",
+        }
+    }
+
+    /// Attempts that saw it.
+    pub fn attempts(&self) -> u64 {
+        self.windows.iter().map(|window| u64::from(window.attempts)).sum()
+    }
+
+    /// The shortest it can have been wrong, all windows together.
+    pub fn least_us(&self) -> u64 {
+        self.windows.iter().map(|window| window.last_wrong_us.saturating_sub(window.first_wrong_us)).sum()
+    }
+
+    /// The longest; none where a window has no right attempt on one of its sides.
+    pub fn most_us(&self) -> Option<u64> {
+        self.windows
+            .iter()
+            .map(|window| Some(window.right_after_us?.saturating_sub(window.right_before_us?)))
+            .sum::<Option<u64>>()
+    }
+
+    /// `300 ms to 500 ms`, `at least 300 ms`.
+    pub fn lasted(&self) -> String {
+        match (self.least_us(), self.most_us()) {
+            (least, Some(most)) => format!("{} to {}", human_us(least), human_us(most)),
+            (least, None) => format!("at least {}", human_us(least)),
+        }
+    }
+
+    /// `outage in 3 windows, 900 ms to 1.5 s together, seen by 9 attempts: within its budget`.
+    pub fn sentence(&self) -> String {
+        let windows = plural(self.windows.len() as u64, "window", "windows");
+        let together = if self.windows.len() > 1 { " together" } else { "" };
+        let attempts = plural(self.attempts(), "attempt", "attempts");
+        let standing = standing(self.standing, self.call);
+        format!("{} in {windows}, {}{together}, seen by {attempts}: {standing}", self.call, self.lasted())
+    }
+}
+
+/// What a window counts as, in words.
+pub fn standing(standing: Standing, call: Call) -> &'static str {
+    match (standing, call) {
+        (Standing::Counted, _) => "more than its budget",
+        (Standing::Undecided, _) => "perhaps more than its budget, perhaps not",
+        (Standing::WithinBudget, _) => "within its budget",
+        (Standing::Known, _) => "known, and put up with",
+    }
+}
+
+/// How long it was watched, and until what: `watched for 1 h, until the command, and quiet after it`.
+pub fn span(watch: &WatchInfo) -> String {
+    format!("watched for {}, until {}", human_us(watch.until_us.saturating_sub(watch.from_us)), watch.waited_for)
+}
+
+/// How well it could be seen.
+pub fn sight(watch: &WatchInfo) -> String {
+    let unseen = match watch.unseen {
+        0 => "every one of them could see".to_owned(),
+        unseen => format!("{} more could not see", number(unseen)),
+    };
+    let long = match watch.persistent {
+        0 => String::new(),
+        long => format!("; {} on denied flows", plural(long, "long attempt", "long attempts")),
+    };
+    format!(
+        "{} seen, {unseen}; every flow tried once in {}{long}",
+        plural(watch.seen, "attempt", "attempts"),
+        human_us(watch.interval_us)
+    )
+}
+
+/// What was put up with.
+pub fn budgets(watch: &WatchInfo) -> String {
+    let allowed = |us: u64, what: &str| match us {
+        0 => format!("no {what}"),
+        us => format!("{} of {what}", human_us(us)),
+    };
+    let (outage, leak) = (watch.budgets.max_outage_us, watch.budgets.max_leak_us);
+    format!(
+        "a flow's budget is {} and {}, unless its expectation says otherwise",
+        allowed(outage, "outage"),
+        allowed(leak, "leak")
+    )
+}
+
+/// The command under watch and how it ended; none where there was none.
+pub fn command(watch: &WatchInfo) -> Option<String> {
+    let command = watch.command.as_ref()?;
+    let line = command.argv.join(" ");
+    Some(match (&command.status, command.ended_us) {
+        (Some(status), Some(ended)) => {
+            format!("command `{line}`: {status} after {}", human_us(ended.saturating_sub(command.began_us)))
+        }
+        (Some(status), None) => format!("command `{line}`: {status}"),
+        (None, _) => format!("command `{line}` had not ended"),
+    })
+}
+
+/// Connections by what became of them, in a sentence; none where there were none.
+pub fn established(watch: &WatchInfo) -> Option<String> {
+    let count = |of: fn(&Fate) -> bool| watch.established.iter().filter(|one| of(&one.fate)).count() as u64;
+    let fates = [
+        (count(|fate| matches!(fate, Fate::Survived)), "survived"),
+        (count(|fate| matches!(fate, Fate::Stalled)), "stalled for a while"),
+        (count(|fate| matches!(fate, Fate::Ended { .. })), "ended before"),
+        (count(|fate| matches!(fate, Fate::NotSeen { .. })), "could not be seen"),
+    ];
+    if watch.established.is_empty() {
+        return None;
+    }
+    let told: Vec<String> = fates
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{} {word}", number(count)))
+        .collect();
+    let all = plural(watch.established.len() as u64, "connection", "connections");
+    Some(format!("{all} held open throughout: {}", told.join(", ")))
+}
+
+/// What became of one connection.
+pub fn fate(established: &Established) -> String {
+    let fate = match &established.fate {
+        Fate::Survived => "survived".to_owned(),
+        Fate::Stalled => "stalled".to_owned(),
+        Fate::Ended { at_us, how, by } => format!("{how} by {by} at {}", human_us(*at_us)),
+        Fate::NotSeen { why } => format!("not seen: {why}"),
+    };
+    let note = established.note.as_ref().map(|note| format!("; {note}")).unwrap_or_default();
+    match gap(established) {
+        Some(gap) => format!("{fate}, longest gap {gap}{note}"),
+        None => format!("{fate}{note}"),
+    }
+}
+
+/// The longest time in which nothing came through: `1.5 s from 12.1 s on`.
+pub fn gap(established: &Established) -> Option<String> {
+    let gap = established.longest_gap?;
+    Some(format!("{} from {} on", human_us(gap.until_us.saturating_sub(gap.from_us)), human_us(gap.from_us)))
+}
+
+/// Whether a person should look at a connection.
+pub fn is_calm(established: &Established) -> bool {
+    match established.fate {
+        Fate::Survived => established.note.is_none(),
+        Fate::Stalled | Fate::Ended { .. } | Fate::NotSeen { .. } => false,
+    }
+}
+
+/// Newborn pods in a sentence; none where there were none.
+pub fn newborns(watch: &WatchInfo) -> Option<String> {
+    if watch.newborns.is_empty() {
+        return None;
+    }
+    let connected: Vec<u64> = watch.newborns.iter().filter_map(|newborn| newborn.connected_after_us).collect();
+    let never = watch.newborns.len() - connected.len();
+    let leaked = watch.newborns.iter().filter(|newborn| !newborn.leaked.is_empty()).count();
+    let mut parts = vec![format!("{} born while watching", plural(watch.newborns.len() as u64, "pod", "pods"))];
+    if let (Some(least), Some(most)) = (connected.iter().min(), connected.iter().max()) {
+        parts.push(match least == most {
+            true => format!("connected after {}", human_us(*most)),
+            false => format!("connected after {} to {}", human_us(*least), human_us(*most)),
+        });
+    }
+    if never > 0 {
+        parts.push(format!("{} never connected", number(never as u64)));
+    }
+    parts.push(match leaked {
+        0 => "none was ever open where it should not be".into(),
+        leaked => format!("{} open where it should not be", plural(leaked as u64, "was", "were")),
+    });
+    Some(parts.join("; "))
+}
+
+/// What became of one newborn pod.
+pub fn newborn(newborn: &Newborn) -> String {
+    let alive = match newborn.alive_us {
+        Some(alive) => format!("alive after {}", human_us(alive.saturating_sub(newborn.asked_us))),
+        None => "never alive".into(),
+    };
+    let connected = match newborn.connected_after_us {
+        Some(after) => format!("connected {} later", human_us(after)),
+        None => "never connected".into(),
+    };
+    let leaked: Vec<String> = newborn.leaked.iter().map(ToString::to_string).collect();
+    let leaked = if leaked.is_empty() { String::new() } else { format!("; was open: {}", leaked.join(", ")) };
+    let note = newborn.note.as_ref().map(|note| format!("; {note}")).unwrap_or_default();
+    format!("{alive}, {connected}{leaked}{note}")
+}
+
+/// An entry of the `known:` list and what came of it.
+pub fn known(known: &KnownInfo) -> String {
+    let outcome = match known.outcome {
+        KnownOutcome::Happened => "happened, and is put up with",
+        KnownOutcome::Passed => "did not happen: the entry may go",
+        KnownOutcome::Expired => "its day is over, so it counts",
+    };
+    format!("{} of {} until {} ({}): {outcome}", known.call, known.flows, known.until, known.reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture::watched;
+
+    #[test]
+    fn flows_that_count_come_first_and_windows_are_added_up() {
+        let document = watched();
+        let told: Vec<String> =
+            flows(&document).iter().map(|flow| format!("{} {}: {}", flow.word(), flow.flow, flow.sentence())).collect();
+        assert_eq!(
+            told,
+            [
+                "LEAK intruder -> data-store-2:9000/tcp: leak in 1 window, 200 ms to 400 ms, seen by 3 attempts: more \
+                 than its budget",
+                "UNSURE plain -> impostor:8080/tcp: outage in 1 window, 1.9 s to 2.1 s, seen by 20 attempts: perhaps \
+                 more than its budget, perhaps not",
+                "budget ai-processing -> data-store-1:5432/tcp: outage in 2 windows, 700 ms to 1.1 s together, seen by \
+                 9 attempts: within its budget",
+                "known data-store-1 -> impostor:8080/tcp: outage in 1 window, at least 3.0 s, seen by 31 attempts: \
+                 known, and put up with",
+            ]
+        );
+    }
+
+    #[test]
+    fn windows_before_the_watch_are_time_to_enforce_and_not_told_here() {
+        let mut document = watched();
+        assert!(document.stages[1].cells.iter().filter(|cell| !cell.windows.is_empty()).count() > 4);
+        document.watch = None;
+        assert_eq!(flows(&document), []);
+    }
+
+    #[test]
+    fn the_sentences_say_what_came_of_it() {
+        let document = watched();
+        let watch = document.watch.as_ref().unwrap();
+        assert_eq!(span(watch), "watched for 5 min, until the command, and quiet after it");
+        assert_eq!(
+            sight(watch),
+            "149,988 attempts seen, 12 more could not see; every flow tried once in 100 ms; 480 long attempts on denied \
+             flows"
+        );
+        assert_eq!(
+            budgets(watch),
+            "a flow's budget is 2.0 s of outage and no leak, unless its expectation says otherwise"
+        );
+        assert_eq!(command(watch).unwrap(), "command `./upgrade-calico 3.32.1`: exit 0 after 4 min");
+        assert_eq!(
+            established(watch).unwrap(),
+            "5 connections held open throughout: 2 survived, 1 stalled for a while, 1 ended before, 1 could not be seen"
+        );
+        assert_eq!(
+            newborns(watch).unwrap(),
+            "3 pods born while watching; connected after 900 ms to 8.8 s; 1 never connected; 1 was open where it should \
+             not be"
+        );
+        let known: Vec<String> = document.known.iter().map(known).collect();
+        assert!(
+            known[0].ends_with("happened, and is put up with") && known[1].ends_with("the entry may go"),
+            "{known:?}"
+        );
+    }
+}
