@@ -235,6 +235,72 @@ fn predict_needs_no_network_and_its_exit_code_tells_whether_the_policy_says_what
     place.assert_no_files_left();
 }
 
+/// What a report says apart from times, versions and what a busy machine adds to it.
+fn substance(report: &str) -> Vec<String> {
+    let mut lines: Vec<&str> = Vec::new();
+    let mut remark = false;
+    for line in report.lines() {
+        remark = ["blind", "note", "warning"].iter().any(|word| line.starts_with(&format!("  {word} ")))
+            || (remark && line.starts_with("          "));
+        if !remark {
+            lines.push(line);
+        }
+    }
+    let words = lines.join("\n").replace("; slowest:", ";\nslowest:");
+    let paragraphs = words.split("\n").filter(|line| !line.trim().is_empty());
+    let mut told = Vec::new();
+    let mut slowest = false;
+    for line in paragraphs {
+        // Which flows are slowest is chance; their list ends where the matrix begins.
+        slowest = line.starts_with("slowest:") || (slowest && !line.contains('┌'));
+        if !slowest {
+            let word =
+                |word: &str| if word.starts_with(|c: char| c.is_ascii_digit()) { "N".into() } else { word.to_owned() };
+            let kept = |word: &&str| !matches!(word.trim_end_matches([',', ';']), "ms" | "s" | "min");
+            let line: Vec<String> = line.split_whitespace().filter(kept).map(word).collect();
+            told.push(line.join(" ").trim_end_matches(';').to_owned());
+        }
+    }
+    // Lines break where times are long.
+    let summary = told.iter().position(|line| line.starts_with("took")).unwrap_or(told.len());
+    let took = told.split_off(summary).join(" ");
+    told.push(took);
+    told
+}
+
+#[test]
+fn the_readme_shows_what_its_first_command_prints() {
+    if !has_lab() {
+        return;
+    }
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    assert!(readme.contains("cargo run -- run scenarios/ai-data-pipeline.yaml"), "the first command");
+    let shown = readme.split_once("```text\n").unwrap().1.split_once("```").unwrap().0;
+    let place = Place::new();
+    // A machine that is too busy to see says so instead; then the claim is held against another run.
+    let printed = (0..5).map(|_| {
+        let output = place.leakproof().arg("run").arg(scenario("ai-data-pipeline.yaml")).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    });
+    let (_, printed) =
+        printed.take_while(|(code, _)| matches!(code, Some(0 | 6))).find(|(code, _)| *code == Some(0)).unwrap();
+    assert_eq!(substance(shown), substance(&printed), "\n{printed}");
+}
+
+#[test]
+fn the_readme_names_every_command() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let place = Place::new();
+    let help = place.leakproof().arg("--help").output().unwrap();
+    let help = String::from_utf8_lossy(&help.stdout).into_owned();
+    let commands = help.split_once("Commands:").unwrap().1.lines().skip(1).take_while(|line| !line.trim().is_empty());
+    let commands: Vec<&str> = commands.filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(commands.len() > 5, "{commands:?}");
+    for command in commands.into_iter().filter(|command| *command != "help") {
+        assert!(readme.contains(&format!("`leakproof {command}")), "the README names `leakproof {command}`");
+    }
+}
+
 #[test]
 fn interrupts_end_a_run_with_their_code_and_leave_nothing() {
     if !has_lab() {
