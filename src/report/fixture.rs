@@ -97,7 +97,8 @@ fn cell(flow: NamedFlow, verdict: Verdict, intent: Intent, ingress: u32, place: 
 }
 
 fn count(cells: &[Cell], findings: &[Finding]) -> Counts {
-    let of = |call: Call| cells.iter().filter(|cell| cell.call == call).count() as u64;
+    let counted = |cell: &&Cell| cell.standing != Standing::Known;
+    let of = |call: Call| cells.iter().filter(counted).filter(|cell| cell.call == call).count() as u64;
     Counts {
         cells: cells.len() as u64,
         ok: of(Call::Ok),
