@@ -217,9 +217,8 @@ watched for 5 min, until the command, and quiet after it
           did not happen: the entry may go
 
   LEAK    ai-data-pipeline [lab: 2 nodes, nftables, Linux 6.18]
-          1 leak, 1 inconclusive, 1 known to be wrong, 47 ok of 50 cells; exit 11:
-          cells; exit 11: a flow that should not work does, or the wrong server
-          answered
+          1 leak, 1 inconclusive, 1 known to be wrong, 47 ok of 50 cells; exit
+          11: a flow that should not work does, or the wrong server answered
           9 cells have no stated intent: what the policies say judged them alone
           took 5 min 3 s: world 210 ms, agents 60 ms, baseline 410 ms, policies
           650 ms, watch 5 min, tear-down 90 ms
