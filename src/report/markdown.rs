@@ -231,7 +231,9 @@ mod tests {
     fn a_watch_is_told_in_a_table_of_its_own() {
         let text = rendered(&watched());
         let watch = text.split_once("#### Watch").unwrap().1.split_once("<details>").unwrap().0;
-        assert_data_eq!(watch, str![[r#"
+        assert_data_eq!(
+            watch,
+            str![[r#"
 
 
 watched for 5 min, until the command, and quiet after it.
@@ -260,7 +262,8 @@ watched for 5 min, until the command, and quiet after it.
 - 9 cells have no stated intent: what the policies say judged them alone
 
 
-"#]]);
+"#]]
+        );
     }
 
     #[test]

@@ -166,8 +166,7 @@ impl Voyage<'_> {
         let (crew, sightings) = mustered.map_err(|error| chain(&error))?;
         self.draft.end();
         let relay = Relay::default();
-        let sightings =
-            if scenario.bare().services.is_empty() { sightings } else { relay.clone().begin(sightings) };
+        let sightings = if scenario.bare().services.is_empty() { sightings } else { relay.clone().begin(sightings) };
         let who = Who {
             names: scenario.endpoints().iter().map(|endpoint| endpoint.name.clone()).collect(),
             scenario: scenario.file().display().to_string(),
@@ -218,8 +217,31 @@ impl Voyage<'_> {
         let rules =
             Rules { converge_within: BASELINE_WITHIN, ..self.rules(sent, under.pace, self.order.scenario.timing()) };
         let mut judge = Baseline::new(Arc::clone(&cells), rules, under.who.clone());
-        let post = Post { sightings: &mut under.sightings, clock: clock::now, listener: self.draft.tell() };
-        let ended = watch::prove(&mut judge, post, self.stop.wait()).await;
+        let ended = loop {
+            let patience = PACE_CHECK.max(under.pace.interval * 3);
+            let enough = async {
+                tokio::select! {
+                    () = self.stop.wait() => {}
+                    () = tokio::time::sleep(patience) => {}
+                }
+            };
+            let post = Post { sightings: &mut under.sightings, clock: clock::now, listener: self.draft.tell() };
+            let ended = watch::prove(&mut judge, post, enough).await;
+            if ended != Ended::Stopped || self.stop.pulled() {
+                break ended;
+            }
+            // Three turns of every cell were not enough: agents that take each other's time see more at half the pace.
+            let slowest = SLOWEST.max(self.pace(&cells).interval * 4);
+            if under.pace.interval < slowest {
+                let interval = (under.pace.interval * 2).min(slowest);
+                let slower = pace(cells.len(), self.deadline(), Some(interval));
+                if let Err(why) = self.replan(slower, under).await {
+                    // Too busy even to answer: what was reached so far, and is still, counts all the same.
+                    self.draft.warn(why);
+                }
+            }
+        };
+        let swept = clock::now();
         self.draft.end();
         under.proven = judge.proven();
         under.agents = judge.agents();
@@ -249,7 +271,7 @@ impl Voyage<'_> {
             );
         }
         if ended == Ended::Reached {
-            self.calibrate(clock::now().since(start), under).await?;
+            self.calibrate(swept.since(start), under).await?;
         }
         Ok(())
     }

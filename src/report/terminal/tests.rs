@@ -163,7 +163,9 @@ unsupported, 44 ok of 50 cells
 fn a_watch_tells_what_was_wrong_and_by_how_much() {
     let text = rendered(&watched(), Style::default());
     let watch = text.split_once("\nwatch: ").unwrap().1;
-    assert_data_eq!(watch, str![[r#"
+    assert_data_eq!(
+        watch,
+        str![[r#"
 watched for 5 min, until the command, and quiet after it
   149,988 attempts seen, 12 more could not see; every flow tried once in 100 ms;
   480 long attempts on denied flows
@@ -223,7 +225,8 @@ watched for 5 min, until the command, and quiet after it
           took 5 min 3 s: world 210 ms, agents 60 ms, baseline 410 ms, policies
           650 ms, watch 5 min, tear-down 90 ms
 
-"#]]);
+"#]]
+    );
 }
 
 #[test]
@@ -235,7 +238,9 @@ fn a_quiet_watch_is_calm() {
     document.watch = Some(watch);
     let text = rendered(&document, Style::default());
     let watch = text.split_once("\nwatch: ").unwrap().1;
-    assert_data_eq!(watch, str![[r#"
+    assert_data_eq!(
+        watch,
+        str![[r#"
 watched for 5 min, until the command, and quiet after it
   149,988 attempts seen, every one of them could see; every flow tried once in
   100 ms
@@ -250,7 +255,8 @@ watched for 5 min, until the command, and quiet after it
           took 1.4 s: world 210 ms, agents 60 ms, baseline 410 ms, policies
           650 ms, tear-down 90 ms
 
-"#]]);
+"#]]
+    );
 }
 
 #[test]
