@@ -6,9 +6,14 @@ use super::error::ClusterError;
 use super::options::{Options, Toleration};
 use crate::model::endpoint::NodeOrdinal;
 
-/// The nodes that take our pods, in order of name; at least one.
+/// The nodes of a cluster as far as pods are concerned, in order of name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Nodes(Vec<String>);
+pub struct Nodes {
+    /// Those that take our pods; at least one.
+    taking: Vec<String>,
+    /// The others.
+    refusing: Vec<String>,
+}
 
 impl Nodes {
     /// Chooses among all nodes there are.
@@ -17,36 +22,49 @@ impl Nodes {
     /// Where none takes a pod of ours: says what is in the way at each.
     pub fn choose(all: &[Node], options: &Options) -> Result<Self, ClusterError> {
         let mut taking = Vec::new();
-        let mut refusing = Vec::new();
+        let (mut refusing, mut obstacles) = (Vec::new(), Vec::new());
         for node in all {
             let name = node.metadata.name.clone().unwrap_or_default();
             match obstacle(node, options) {
                 None => taking.push(name),
-                Some(why) => refusing.push(format!("`{name}` {why}")),
+                Some(why) => {
+                    obstacles.push(format!("`{name}` {why}"));
+                    refusing.push(name);
+                }
             }
         }
         taking.sort();
+        refusing.sort();
         if taking.is_empty() {
-            let why = if refusing.is_empty() { "there is none".to_owned() } else { refusing.join("; ") };
+            let why = if obstacles.is_empty() { "there is none".to_owned() } else { obstacles.join("; ") };
             return Err(ClusterError::NoNode { why });
         }
-        Ok(Self(taking))
+        Ok(Self { taking, refusing })
     }
 
     /// The node of that place; counting goes round where there are fewer.
     pub fn at(&self, ordinal: NodeOrdinal) -> &str {
-        let place = usize::from(ordinal.0.get() - 1) % self.0.len();
-        self.0.get(place).map_or("", String::as_str)
+        let place = usize::from(ordinal.0.get() - 1) % self.taking.len();
+        self.taking.get(place).map_or("", String::as_str)
     }
 
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.0.len()
+        self.taking.len()
     }
 
     /// Their names.
     pub fn names(&self) -> &[String] {
-        &self.0
+        &self.taking
+    }
+
+    /// The nodes that none of these places is on: what stands in for the outside must not share a node with a probe, since
+    /// a node's own traffic to its own pods is never policed.
+    pub fn spare(&self, used: impl Iterator<Item = NodeOrdinal>) -> Vec<&str> {
+        let used: Vec<&str> = used.map(|ordinal| self.at(ordinal)).collect();
+        // Those that take no pods first: they are never needed for one.
+        let all = self.refusing.iter().chain(&self.taking).map(String::as_str);
+        all.filter(|node| !used.contains(node)).collect()
     }
 }
 
@@ -104,6 +122,12 @@ mod tests {
         assert_eq!(nodes.names(), ["w1", "w2"]);
         let at = |n| nodes.at(NodeOrdinal(NonZeroU8::new(n).unwrap())).to_owned();
         assert_eq!([at(1), at(2), at(3)], ["w1", "w2", "w1"]);
+        let spare = |used: &[u8]| {
+            let used = used.iter().map(|n| NodeOrdinal(NonZeroU8::new(*n).unwrap()));
+            nodes.spare(used).into_iter().map(ToOwned::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(spare(&[1, 2]), ["control", "w3"]);
+        assert_eq!(spare(&[1]), ["control", "w3", "w2"]);
     }
 
     #[test]

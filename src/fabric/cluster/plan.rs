@@ -48,6 +48,13 @@ pub fn plan(scenario: &Scenario, options: &Options) -> Vec<Deed> {
         let (what, made) = pod(scenario.name_of(*id), there);
         deed("world", what, Some(made));
     }
+    for id in scenario.bare().outside.keys() {
+        let what = format!(
+            "create Pod {} in a namespace of the run's own, in the network of a node without probes",
+            scenario.name_of(*id)
+        );
+        deed("world", what, None);
+    }
     for stage in scenario.stages() {
         for change in &stage.changes {
             let namespace_of = |id| stage.world.pods.get(id).map_or("?", |pod| pod.namespace.as_str());

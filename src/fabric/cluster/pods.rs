@@ -1,12 +1,16 @@
 //! A probe pod's manifest. It passes Pod Security `restricted`: no privilege, no capability, a root file system it cannot
 //! write, no token of a service account.
+//!
+//! A stand-in for something outside the cluster does not: it has the network of its node, where no policy selects it, and
+//! so it stands in a namespace of the run's own.
 
 use serde_json::{Value, json};
 
 use super::options::Options;
 
 use crate::model::port::Protocol;
-use crate::scenario::world::Pod;
+use crate::model::port::ServedPort;
+use crate::scenario::world::{Outside, Pod};
 
 /// The environment variable that an agent reads its token from.
 const TOKEN: &str = "LEAKPROOF_AGENT_TOKEN";
@@ -33,10 +37,15 @@ pub(super) struct Make<'a> {
     pub(super) token: &'a str,
 }
 
-/// The port of a pod's control socket.
-pub(super) fn control_port(pod: &Pod) -> u16 {
-    let served = |port: u16| pod.serves.iter().any(|served| served.port.number.get() == port);
-    (CONTROL..u16::MAX).find(|port| !served(*port)).unwrap_or(CONTROL)
+/// The port of a control socket beside these served ports. Pods may all have the same; what has the network of a node
+/// starts from a place of its own, since the node's loopback is shared by whoever else is there.
+pub(super) fn control_port(serves: &[ServedPort], from: u16) -> u16 {
+    let served = |port: u16| serves.iter().any(|served| served.port.number.get() == port);
+    (CONTROL.saturating_add(from)..u16::MAX).find(|port| !served(*port)).unwrap_or(CONTROL)
+}
+
+fn is_low(serves: &[ServedPort]) -> bool {
+    serves.iter().any(|served| served.port.number.get() < PRIVILEGED)
 }
 
 /// The manifest of a probe pod, without the run's marks.
@@ -61,7 +70,7 @@ pub(super) fn manifest(pod: &Pod, make: &Make<'_>, options: &Options) -> Value {
         "runAsNonRoot": true, "runAsUser": USER, "runAsGroup": USER,
         "seccompProfile": { "type": "RuntimeDefault" },
     });
-    if pod.serves.iter().any(|served| served.port.number.get() < PRIVILEGED) {
+    if is_low(&pod.serves) {
         // One of the sysctls that Kubernetes calls safe: it concerns the pod's own network namespace alone.
         security["sysctls"] = json!([ { "name": "net.ipv4.ip_unprivileged_port_start", "value": "0" } ]);
     }
@@ -69,7 +78,7 @@ pub(super) fn manifest(pod: &Pod, make: &Make<'_>, options: &Options) -> Value {
         "name": CONTAINER,
         "image": options.image,
         "imagePullPolicy": "IfNotPresent",
-        "args": [ "--control", format!("tcp:127.0.0.1:{}", control_port(pod)) ],
+        "args": [ "--control", format!("tcp:127.0.0.1:{}", control_port(&pod.serves, 0)) ],
         "env": [ { "name": TOKEN, "value": make.token } ],
         "ports": ports,
         "securityContext": {
@@ -82,10 +91,7 @@ pub(super) fn manifest(pod: &Pod, make: &Make<'_>, options: &Options) -> Value {
         container["resources"] = json!({ "requests": options.requests });
     }
     let mut spec = json!({
-        // Affinity and not `nodeName`: the scheduler then still says why a node does not take it.
-        "affinity": { "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": { "nodeSelectorTerms": [
-            { "matchFields": [ { "key": "metadata.name", "operator": "In", "values": [ make.node ] } ] },
-        ] } } },
+        "affinity": on_node(make.node),
         // An agent started anew has lost its records, so it must not be.
         "restartPolicy": "Never",
         "automountServiceAccountToken": false,
@@ -106,6 +112,57 @@ pub(super) fn manifest(pod: &Pod, make: &Make<'_>, options: &Options) -> Value {
         "metadata": { "name": make.name, "namespace": pod.namespace, "labels": pod.labels },
         "spec": spec,
     })
+}
+
+/// The manifest of a stand-in for something outside, without the run's marks: an agent in the network of a node that no
+/// probe pod runs on, whatever its taints. `control` is where it is reached.
+pub(super) fn outside(outside: &Outside, make: &Make<'_>, namespace: &str, control: u16, options: &Options) -> Value {
+    let mut container = json!({
+        "name": CONTAINER,
+        "image": options.image,
+        "imagePullPolicy": "IfNotPresent",
+        "args": [ "--control", format!("tcp:127.0.0.1:{control}") ],
+        "env": [ { "name": TOKEN, "value": make.token } ],
+        "securityContext": {
+            "allowPrivilegeEscalation": false,
+            "capabilities": { "drop": [ "ALL" ] },
+            "readOnlyRootFilesystem": true,
+        },
+    });
+    // A node's network namespace keeps its low ports for root.
+    let user = if is_low(&outside.serves) {
+        container["securityContext"]["capabilities"]["add"] = json!(["NET_BIND_SERVICE"]);
+        0
+    } else {
+        USER
+    };
+    let mut spec = json!({
+        "affinity": on_node(make.node),
+        "hostNetwork": true,
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": false,
+        "enableServiceLinks": false,
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "tolerations": [ { "operator": "Exists" } ],
+        "securityContext": { "runAsUser": user, "runAsGroup": user, "seccompProfile": { "type": "RuntimeDefault" } },
+        "containers": [ container ],
+    });
+    if !options.pull_secrets.is_empty() {
+        spec["imagePullSecrets"] = options.pull_secrets.iter().map(|secret| json!({ "name": secret.name })).collect();
+    }
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": { "name": make.name, "namespace": namespace },
+        "spec": spec,
+    })
+}
+
+/// Affinity and not `nodeName`: the scheduler then still says why a node does not take it.
+fn on_node(node: &str) -> Value {
+    json!({ "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": { "nodeSelectorTerms": [
+        { "matchFields": [ { "key": "metadata.name", "operator": "In", "values": [ node ] } ] },
+    ] } } })
 }
 
 #[cfg(test)]
@@ -166,8 +223,23 @@ mod tests {
 
     #[test]
     fn the_control_port_is_none_that_the_pod_serves() {
-        assert_eq!(control_port(&pod(&["8080/tcp"])), CONTROL);
-        assert_eq!(control_port(&pod(&["41000/tcp", "41001/udp"])), CONTROL + 2);
+        assert_eq!(control_port(&pod(&["8080/tcp"]).serves, 0), CONTROL);
+        assert_eq!(control_port(&pod(&["41000/tcp", "41001/udp"]).serves, 0), CONTROL + 2);
+        assert_eq!(control_port(&pod(&["41007/tcp"]).serves, 7), CONTROL + 8);
+    }
+
+    #[test]
+    fn what_stands_in_for_the_outside_has_its_nodes_network_and_no_more_than_it_needs() {
+        let made = |port: &str| {
+            let outside = Outside { serves: pod(&[port]).serves, addresses: Addresses::default() };
+            let make = Make { name: "internet", node: "control", token: "secret" };
+            super::outside(&outside, &make, "leakproof-1", 41_007, &Options::default())["spec"].clone()
+        };
+        let high = made("8080/tcp");
+        assert_eq!((&high["hostNetwork"], &high["securityContext"]["runAsUser"]), (&json!(true), &json!(USER)));
+        assert!(high["containers"][0]["securityContext"]["capabilities"].get("add").is_none());
+        let low = made("443/tcp");
+        assert_eq!(low["containers"][0]["securityContext"]["capabilities"]["add"], json!(["NET_BIND_SERVICE"]));
     }
 
     #[test]

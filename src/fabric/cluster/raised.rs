@@ -8,7 +8,6 @@ use std::time::Duration;
 use futures::future::{join_all, try_join_all};
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::Node;
-use kube::api::{Api, ListParams};
 use kube::core::ApiResource;
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, sleep};
@@ -43,7 +42,7 @@ const PODS_WITHIN: Duration = Duration::from_secs(60);
 /// A pod that was told to end is gone within its grace and a few rounds of its kubelet.
 const GONE_WITHIN: Duration = Duration::from_secs(30);
 /// The controller that gives a namespace its service account works within this.
-const ACCOUNT_WITHIN: Duration = Duration::from_secs(15);
+const ACCOUNT_WITHIN: Duration = Duration::from_secs(60);
 const ACCOUNT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A scenario's world in a cluster.
@@ -63,7 +62,21 @@ pub struct Raised {
     policies: BTreeMap<PolicyRef, Held>,
     version: String,
     warnings: Vec<String>,
+    /// How long the first pods took from being asked for until the last ran.
+    pod_start: Duration,
+    enough: CancellationToken,
     left: Left,
+}
+
+/// A pod that is about to be made.
+struct Wanted {
+    id: EndpointId,
+    place: Place,
+    manifest: Value,
+    node: String,
+    token: String,
+    control: u16,
+    labels: Labels,
 }
 
 /// Something this run made.
@@ -129,6 +142,8 @@ impl Raised {
             doors: Doors::new(server),
             policies: BTreeMap::new(),
             version: version.to_owned(),
+            pod_start: Duration::ZERO,
+            enough: enough.clone(),
             // Until it is whole, whoever raises it sweeps.
             left: Left::TornDown,
         };
@@ -137,8 +152,14 @@ impl Raised {
             return Err(ClusterError::Stopped { doing: "the cluster was looked at" });
         }
         raised.make_namespaces(bare).await?;
-        let pods: Vec<(EndpointId, &Pod)> = bare.pods.iter().map(|(id, pod)| (*id, pod)).collect();
-        raised.make_pods(&pods, enough, listener).await?;
+        let mut wanted = Vec::new();
+        for (id, pod) in &bare.pods {
+            wanted.push(raised.probe(*id, pod)?);
+        }
+        wanted.extend(raised.stand_ins(scenario).await?);
+        let asked = Instant::now();
+        raised.make_pods(wanted, listener).await?;
+        raised.pod_start = asked.elapsed();
         raised.left = Left::Standing;
         Ok(raised)
     }
@@ -194,28 +215,67 @@ impl Raised {
         Ok(())
     }
 
+    /// A probe pod, ready to be made.
+    fn probe(&self, id: EndpointId, pod: &Pod) -> Result<Wanted, ClusterError> {
+        let token = secret().map_err(|source| ClusterError::Token { source })?;
+        let node = self.nodes.at(pod.node).to_owned();
+        let make = Make { name: self.name(id), node: &node, token: &token };
+        let manifest = pods::manifest(pod, &make, &self.options);
+        let place = Place::inside(&pod.namespace, self.name(id));
+        let control = pods::control_port(&pod.serves, 0);
+        Ok(Wanted { id, place, manifest, node, token, control, labels: pod.labels.clone() })
+    }
+
+    /// What stands in for endpoints outside the cluster: one on each node that no probe is ever on, in a namespace of the
+    /// run's own. For those that find no node left, flows are unsupported.
+    async fn stand_ins(&mut self, scenario: &Scenario) -> Result<Vec<Wanted>, ClusterError> {
+        let worlds = scenario.stages().iter().map(|stage| &stage.world).chain([scenario.bare()]);
+        let used: BTreeSet<_> = worlds.flat_map(|world| world.pods.values()).map(|pod| pod.node).collect();
+        let spare = self.nodes.spare(used.into_iter());
+        let outside = &scenario.bare().outside;
+        if outside.len() > spare.len() {
+            let text = format!(
+                "{} of the scenario's {} endpoints outside have no node of their own in this cluster to stand on: their \
+                 flows are unsupported",
+                outside.len() - spare.len(),
+                outside.len()
+            );
+            self.warnings.push(text);
+        }
+        let namespace = format!("leakproof-{}", self.run);
+        let mut wanted = Vec::new();
+        for ((id, there), node) in outside.iter().zip(spare) {
+            let token = secret().map_err(|source| ClusterError::Token { source })?;
+            let own = u16::from_str_radix(self.run.get(..3).unwrap_or_default(), 16).unwrap_or_default();
+            let control = pods::control_port(&there.serves, own);
+            let make = Make { name: self.name(*id), node, token: &token };
+            let manifest = pods::outside(there, &make, &namespace, control, &self.options);
+            let place = Place::inside(&namespace, self.name(*id));
+            let node = node.to_owned();
+            wanted.push(Wanted { id: *id, place, manifest, node, token, control, labels: Labels::default() });
+        }
+        if !wanted.is_empty() {
+            let privileged = ("pod-security.kubernetes.io/enforce".to_owned(), "privileged".to_owned());
+            let labels = Labels::from_iter([privileged]);
+            self.make_namespaces(&World { namespaces: [(namespace, labels)].into(), ..World::default() }).await?;
+        }
+        Ok(wanted)
+    }
+
     /// Makes pods, all at once, and waits until their agents run.
-    async fn make_pods(
-        &mut self,
-        wanted: &[(EndpointId, &Pod)],
-        enough: &CancellationToken,
-        listener: &dyn Listener,
-    ) -> Result<(), ClusterError> {
-        let tokens: Result<Vec<String>, std::io::Error> = wanted.iter().map(|_| secret()).collect();
-        let tokens = tokens.map_err(|source| ClusterError::Token { source })?;
-        let created =
-            join_all(wanted.iter().zip(&tokens).map(|((id, pod), token)| self.make_pod(*id, pod, token))).await;
-        let created: Result<Vec<Made>, ClusterError> = created.into_iter().collect();
-        let created = created?;
+    async fn make_pods(&mut self, wanted: Vec<Wanted>, listener: &dyn Listener) -> Result<(), ClusterError> {
+        let created = join_all(wanted.iter().map(|wanted| self.make_pod(wanted))).await;
+        let created: Result<Vec<String>, ClusterError> = created.into_iter().collect();
         let told = |running: usize| listener.hear(Event::Progress { done: running as u64 });
         let waiting = Waiting {
             patience: PODS_WITHIN,
             image: &self.options.image,
             context: self.server.context(),
-            enough,
+            enough: &self.enough,
             told: &told,
         };
-        let places: Vec<(Place, String)> = created.iter().map(|made| (made.place.clone(), made.uid.clone())).collect();
+        let places: Vec<(Place, String)> =
+            wanted.iter().zip(created?).map(|(wanted, uid)| (wanted.place.clone(), uid)).collect();
         let running = match self.herd.running(&places, waiting).await {
             Err(ClusterError::PodsLate { pods, waited }) => {
                 let why = gather::why_late(&self.server, &places).await;
@@ -223,25 +283,23 @@ impl Raised {
             }
             running => running?,
         };
-        for (((id, pod), made), token) in wanted.iter().zip(created).zip(tokens) {
-            let addresses = running.get(&made.place).copied().unwrap_or_default();
-            self.doors.add(*id, made.place.clone(), pods::control_port(pod));
-            let node = Some(self.nodes.at(pod.node).to_owned());
-            self.placements.insert(*id, Placement { node, addresses, token });
-            self.pods.insert(*id, made);
+        for (wanted, (place, uid)) in wanted.into_iter().zip(places) {
+            let addresses = running.get(&place).copied().unwrap_or_default();
+            self.doors.add(wanted.id, place.clone(), wanted.control);
+            let placement = Placement { node: Some(wanted.node), addresses, token: wanted.token };
+            self.placements.insert(wanted.id, placement);
+            self.pods.insert(wanted.id, Made { place, uid, labels: wanted.labels });
         }
         Ok(())
     }
 
-    async fn make_pod(&self, id: EndpointId, pod: &Pod, token: &str) -> Result<Made, ClusterError> {
-        let name = self.name(id);
-        let make = Make { name, node: self.nodes.at(pod.node), token };
-        let mut manifest = pods::manifest(pod, &make, &self.options);
+    /// Makes one pod, and gives its UID.
+    async fn make_pod(&self, wanted: &Wanted) -> Result<String, ClusterError> {
+        let mut manifest = wanted.manifest.clone();
         mark::mark(&mut manifest, &self.run, &self.owner);
-        let place = Place::inside(&pod.namespace, name);
         let give_up = Instant::now() + ACCOUNT_WITHIN;
         loop {
-            match self.server.create(&kinds::pod(), &place, &manifest).await {
+            match self.server.create(&kinds::pod(), &wanted.place, &manifest).await {
                 // A namespace has its service account a moment after it was made, and takes no pod before.
                 Err(ClusterError::Request { source, .. })
                     if source.sort() == Sort::Forbidden
@@ -251,9 +309,8 @@ impl Raised {
                     sleep(ACCOUNT_PAUSE).await;
                 }
                 created => {
-                    let created = created.map_err(|error| exists(error, &place, "pod"))?;
-                    let uid = created.metadata.uid.unwrap_or_default();
-                    return Ok(Made { place, uid, labels: pod.labels.clone() });
+                    let created = created.map_err(|error| exists(error, &wanted.place, "pod"))?;
+                    return Ok(created.metadata.uid.unwrap_or_default());
                 }
             }
         }
@@ -347,18 +404,10 @@ async fn relabel(server: &Server, kind: &ApiResource, made: &mut Made, labels: &
 }
 
 async fn surroundings(server: &Server, options: &Options) -> Result<Surroundings, ClusterError> {
-    let nodes: Api<Node> = Api::all(server.client());
-    let sets: Api<DaemonSet> = Api::all(server.client());
-    let everything = ListParams::default();
-    let (nodes, sets) = tokio::join!(nodes.list(&everything), sets.list(&everything));
-    let nodes = nodes.map_err(|error| ClusterError::Request {
-        verb: "listing",
-        what: "nodes".to_owned(),
-        source: Said::new(&error),
-    })?;
+    let (nodes, sets) = tokio::join!(server.list_as::<Node>(), server.list_as::<DaemonSet>());
     // Not to know the network plugin costs a word in the report, and no verdict.
-    let cni = sets.ok().and_then(|sets| cni::recognise(&sets.items));
-    Ok(Surroundings { nodes: Nodes::choose(&nodes.items, options)?, cni })
+    let cni = sets.ok().and_then(|sets| cni::recognise(&sets));
+    Ok(Surroundings { nodes: Nodes::choose(&nodes?, options)?, cni })
 }
 
 /// Makes sure that none of the namespaces is there, before any is made.
@@ -435,6 +484,7 @@ impl Realised for Raised {
             ("kubernetes".to_owned(), self.version.clone()),
             ("nodes".to_owned(), self.nodes.names().join(", ")),
             ("agent-image".to_owned(), self.options.image.clone()),
+            ("pod-start".to_owned(), format!("{:.1} s", self.pod_start.as_secs_f64())),
             ("requests".to_owned(), self.server.requests().to_string()),
         ]);
         if let Some(cni) = &self.cni {
@@ -464,11 +514,11 @@ impl Realised for Raised {
     /// Pods come and go first: what they take is the kubelets' time, and convergence is about the network. So `sent` is
     /// when the first other change was sent, or when the pods were as they should be.
     async fn enact(&mut self, changes: &[Change], _after: &World) -> Result<Enacted, ClusterError> {
-        let mut coming: Vec<(EndpointId, &Pod)> = Vec::new();
+        let mut coming = Vec::new();
         for change in changes {
             match change {
                 Change::RemovePod(id) => self.remove_pod(*id).await?,
-                Change::AddPod(id, pod) => coming.push((*id, pod)),
+                Change::AddPod(id, pod) => coming.push(self.probe(*id, pod)?),
                 Change::CreatePolicy(_)
                 | Change::ReplacePolicy(_)
                 | Change::DeletePolicy(_)
@@ -477,7 +527,7 @@ impl Realised for Raised {
             }
         }
         if !coming.is_empty() {
-            self.make_pods(&coming, &CancellationToken::new(), &|_: Event| {}).await?;
+            self.make_pods(coming, &|_: Event| {}).await?;
         }
         let sent = clock::now();
         for change in changes {

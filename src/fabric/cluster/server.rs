@@ -126,6 +126,19 @@ impl Server {
         Ok(self.persist("listing", kind, &place, || api.list(&wanted)).await?.items)
     }
 
+    /// All objects of a type, in all namespaces.
+    ///
+    /// # Errors
+    /// Names the request.
+    pub async fn list_as<K>(&self) -> Result<Vec<K>, ClusterError>
+    where
+        K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+    {
+        let api: Api<K> = Api::all(self.client.clone());
+        let (kind, wanted) = (ApiResource::erase::<K>(&()), ListParams::default());
+        Ok(self.persist("listing", &kind, &Place::cluster("*"), || api.list(&wanted)).await?.items)
+    }
+
     /// Creates an object from its manifest, which carries the run's mark. A field the server does not know is refused,
     /// not dropped.
     ///

@@ -17,7 +17,7 @@ use super::mark::{self, OWNER, Owner, RUN};
 use super::server::{Place, Server};
 
 /// A namespace is gone a few seconds after its last pod; a cluster under load takes longer.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(180);
 const PAUSE: Duration = Duration::from_millis(300);
 
 /// Something with a run's mark.

@@ -203,3 +203,21 @@ async fn what_a_killed_run_left_is_found_by_its_mark_and_nothing_else_is() {
     assert_eq!(fake.names("namespaces"), ["theirs"]);
     assert!(fake.inside().objects.values().all(unmarked));
 }
+
+#[tokio::test]
+async fn what_is_outside_stands_on_nodes_without_probes_as_far_as_there_are_any() {
+    let (fake, scenario) = (Fake::new(), load("outside"));
+    let world = raise(&fake, &scenario).await.unwrap();
+    let (internet, vendor) = (scenario.find("internet").unwrap(), scenario.find("vendor").unwrap());
+    let placed = world.placements().get(&internet).expect("the control plane has no probe");
+    assert_eq!(placed.node.as_deref(), Some("control"));
+    assert!(!world.placements().contains_key(&vendor), "there is no second node without probes");
+    assert!(world.warnings().iter().any(|warning| warning.contains("1 of the scenario's 2 endpoints outside")));
+    let namespace = "leakproof-cafe0001";
+    let held = fake.object("namespaces", None, namespace).unwrap();
+    assert_eq!(held["metadata"]["labels"]["pod-security.kubernetes.io/enforce"], "privileged");
+    let pod = fake.object("pods", Some(namespace), "internet").unwrap();
+    assert_eq!(pod["spec"]["hostNetwork"], true);
+    assert!(world.tear_down().await.is_empty());
+    assert_eq!(fake.names("namespaces"), [] as [&str; 0]);
+}
