@@ -221,6 +221,16 @@ impl Crew {
         report
     }
 
+    /// Leaves the agents where they are, serving but attempting nothing, for a person to look at; gives what is known of
+    /// them as [`Crew::disband`] does.
+    pub async fn leave(mut self, start: Moment) -> Vec<AgentInfo> {
+        // One that does not answer stops when its plan expires.
+        let _unanswered = self.halt().await;
+        let mut report = self.report(start);
+        report.sort_by(|a, b| a.endpoint.cmp(&b.endpoint));
+        report
+    }
+
     /// Waits for all answers; gives the latest moment among them.
     async fn gather(
         &self,

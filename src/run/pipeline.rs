@@ -183,7 +183,11 @@ impl Voyage<'_> {
             pace: Pace { interval: Duration::ZERO, attempts: 1 },
         };
         let result = self.stages(world, &mut under).await;
-        self.draft.document.agents = under.crew.disband(self.draft.began()).await;
+        let began = self.draft.began();
+        self.draft.document.agents = match self.order.keep {
+            Keep::Nothing => under.crew.disband(began).await,
+            Keep::World => under.crew.leave(began).await,
+        };
         result
     }
 
