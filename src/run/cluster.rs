@@ -46,6 +46,10 @@ pub async fn in_cluster(
     show: &mut (dyn FnMut(&Document) + Send),
     say: &(dyn Fn(&[String]) + Sync),
 ) -> Result<Document, Refusal> {
+    if let Some((pod, like)) = order.scenario.likes().iter().next() {
+        let (pod, like) = (order.scenario.name_of(*pod).to_owned(), like.to_string());
+        return Err(Refusal::Like { scenario: order.scenario.name().to_owned(), pod, like });
+    }
     pipeline::run(&connected.0, TEMPER, order, tell, stop, show, say).await
 }
 

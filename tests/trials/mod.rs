@@ -221,11 +221,9 @@ impl Store {
                 return Err(match ((self.place.absent)(&output), unmet) {
                     (_, Some(why)) => NoRun::Unmet(why.to_owned()),
                     (Some(why), None) => NoRun::Absent(why),
-                    (None, None) => NoRun::Broken(format!(
-                        "leakproof left no JSON (exit {:?}): {}",
-                        output.status.code(),
-                        said
-                    )),
+                    (None, None) => {
+                        NoRun::Broken(format!("leakproof left no JSON (exit {:?}): {}", output.status.code(), said))
+                    }
                 });
             }
         }

@@ -121,6 +121,9 @@ impl Inside {
                 let mut object = body.clone();
                 object["metadata"]["namespace"] = json!(namespace);
                 self.stamp(&mut object);
+                if plural == "services" {
+                    object["spec"]["clusterIPs"] = json!([format!("10.96.0.{}", self.counter % 250 + 1)]);
+                }
                 if plural == "pods" {
                     self.run_pod(&mut object);
                 }

@@ -1,6 +1,6 @@
 //! The kinds this fabric makes, as the API server addresses them.
 
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Secret};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Secret, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::discovery::{self, Scope};
@@ -28,6 +28,11 @@ pub fn node() -> ApiResource {
 /// v1 Secret.
 pub fn secret() -> ApiResource {
     ApiResource::erase::<Secret>(&())
+}
+
+/// v1 Service.
+pub fn service() -> ApiResource {
+    ApiResource::erase::<Service>(&())
 }
 
 /// networking.k8s.io/v1 NetworkPolicy.

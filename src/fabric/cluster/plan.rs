@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 
 use super::options::Options;
 use super::pods::{self, Make};
+use crate::model::endpoint::Family;
 use crate::model::labels::Labels;
-use crate::scenario::world::Pod;
+use crate::model::port::Protocol;
+use crate::scenario::world::{Pod, Service};
 use crate::scenario::{Change, Scenario};
 
 /// One thing a run would do.
@@ -24,6 +26,27 @@ pub struct Deed {
 /// The manifest of a namespace.
 pub(super) fn namespace(name: &str, labels: &Labels) -> Value {
     json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name, "labels": labels } })
+}
+
+/// The manifest of a Service; it has an address of each family that the scenario asks for, as far as the cluster has it.
+pub(super) fn service(name: &str, service: &Service, families: &[Family]) -> Value {
+    let ports = service.ports.iter().map(|port| {
+        let protocol = match port.port.protocol {
+            Protocol::Tcp => "TCP",
+            Protocol::Udp => "UDP",
+            Protocol::Sctp => "SCTP",
+        };
+        // Ports of one Service need names that differ.
+        let called = format!("p{}-{}", port.port.number, port.port.protocol);
+        json!({ "name": called, "port": port.port.number, "targetPort": port.target, "protocol": protocol })
+    });
+    let policy = if families.len() > 1 { "PreferDualStack" } else { "SingleStack" };
+    json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": { "name": name, "namespace": service.namespace },
+        "spec": { "selector": service.selects, "ports": ports.collect::<Vec<_>>(), "ipFamilyPolicy": policy },
+    })
 }
 
 /// Everything a run of this scenario would do.
@@ -43,6 +66,11 @@ pub fn plan(scenario: &Scenario, options: &Options) -> Vec<Deed> {
             let what = format!("create Secret {name}/{}, a copy of {}/{}", secret.name, secret.namespace, secret.name);
             deed("world", what, None);
         }
+    }
+    for (id, there) in &scenario.bare().services {
+        let name = scenario.name_of(*id);
+        let what = format!("create Service {}/{name}", there.namespace);
+        deed("world", what, Some(service(name, there, scenario.families())));
     }
     for (id, there) in &scenario.bare().pods {
         let (what, made) = pod(scenario.name_of(*id), there);

@@ -23,6 +23,7 @@ use super::options::Options;
 use super::plan;
 use super::pods::{self, Make};
 use super::server::{Place, Server};
+use super::state::addresses;
 use super::{gather, kinds, sweep};
 use crate::clock;
 use crate::fabric::secret::secret;
@@ -152,6 +153,7 @@ impl Raised {
             return Err(ClusterError::Stopped { doing: "the cluster was looked at" });
         }
         raised.make_namespaces(bare).await?;
+        raised.make_services(scenario).await?;
         let mut wanted = Vec::new();
         for (id, pod) in &bare.pods {
             wanted.push(raised.probe(*id, pod)?);
@@ -186,6 +188,21 @@ impl Raised {
         let made = made?;
         self.copy_pull_secrets(made.iter().map(|(name, _)| name.as_str())).await?;
         self.namespaces.extend(made);
+        Ok(())
+    }
+
+    /// Makes the Services; their addresses are known at once.
+    async fn make_services(&mut self, scenario: &Scenario) -> Result<(), ClusterError> {
+        for (id, there) in &scenario.bare().services {
+            let place = Place::inside(&there.namespace, self.name(*id));
+            let mut manifest = plan::service(self.name(*id), there, scenario.families());
+            mark::mark(&mut manifest, &self.run, &self.owner);
+            let made = self.server.create(&kinds::service(), &place, &manifest).await;
+            let made = made.map_err(|error| exists(error, &place, "service"))?;
+            let given = made.data.pointer("/spec/clusterIPs").and_then(Value::as_array);
+            let addresses = addresses(given.into_iter().flatten().filter_map(Value::as_str));
+            self.placements.insert(*id, Placement { node: None, addresses, token: String::new() });
+        }
         Ok(())
     }
 

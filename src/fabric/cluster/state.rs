@@ -84,7 +84,7 @@ pub(super) fn state(pod: &Pod) -> State {
 }
 
 /// The first address of each family.
-fn addresses<'a>(all: impl Iterator<Item = &'a str>) -> Addresses {
+pub(super) fn addresses<'a>(all: impl Iterator<Item = &'a str>) -> Addresses {
     let mut addresses = Addresses::default();
     for address in all.filter_map(|text| text.parse().ok()) {
         match address {
