@@ -227,7 +227,8 @@ mod tests {
     #[test]
     fn each_reading_that_changed_is_found_both_ways() {
         type Turn = fn(&mut Cell);
-        let table: [(Turn, fn(&Readings) -> bool, &str); 5] = [
+        type Expected = fn(&Readings) -> bool;
+        let table: [(Turn, Expected, &str); 5] = [
             (|cell| cell.intent = Intent::Stated(Verdict::Allowed), |r| r.intent.before != r.intent.after, "intent"),
             (|cell| cell.meaning = Meaning::Unknown, |r| r.meaning.before != r.meaning.after, "meaning"),
             (|cell| cell.reality = Observation::Reached, |r| r.reality.before != r.reality.after, "reality"),

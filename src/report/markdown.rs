@@ -236,7 +236,7 @@ mod tests {
             str![[r#"
 
 
-watched for 5 min, until the command, and quiet after it.
+5 min long; waited for the command, and quiet after it.
 
 - 149,988 attempts seen, 12 more could not see; every flow tried once in 100 ms; 480 long attempts on denied flows
 - a flow&#39;s budget is 2.0 s of outage and no leak, unless its expectation says otherwise

@@ -105,9 +105,9 @@ pub fn standing(standing: Standing, call: Call) -> &'static str {
     }
 }
 
-/// How long it was watched, and until what: `watched for 1 h, until the command, and quiet after it`.
+/// How long it was watched, and until what: `1 h long; waited for the command, and quiet after it`.
 pub fn span(watch: &WatchInfo) -> String {
-    format!("watched for {}, until {}", human_us(watch.until_us.saturating_sub(watch.from_us)), watch.waited_for)
+    format!("{} long; waited for {}", human_us(watch.until_us.saturating_sub(watch.from_us)), watch.waited_for)
 }
 
 /// How well it could be seen.
@@ -292,7 +292,7 @@ mod tests {
     fn the_sentences_say_what_came_of_it() {
         let document = watched();
         let watch = document.watch.as_ref().unwrap();
-        assert_eq!(span(watch), "watched for 5 min, until the command, and quiet after it");
+        assert_eq!(span(watch), "5 min long; waited for the command, and quiet after it");
         assert_eq!(
             sight(watch),
             "149,988 attempts seen, 12 more could not see; every flow tried once in 100 ms; 480 long attempts on denied \

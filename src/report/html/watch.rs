@@ -21,7 +21,7 @@ pub fn section(document: &Document) -> Markup {
     html! {
         section #watch aria-labelledby="watch-title" {
             h2 #watch-title { "Watch" }
-            p { (safe(&watched::span(watch))) "." }
+            p { "Watched: " (safe(&watched::span(watch))) "." }
             dl .facts {
                 div { dt { "seen" } dd { (watched::sight(watch)) } }
                 div { dt { "budgets" } dd { (watched::budgets(watch)) } }
@@ -81,7 +81,12 @@ fn row(flow: &watched::Watched) -> Markup {
         Standing::Undecided => "unsure",
         Standing::WithinBudget | Standing::Known => "na",
     };
-    let (open, folded) = flow.windows.split_at(flow.windows.len().min(WINDOWS));
+    // What is put up with is told by its sums; its windows are there for who asks.
+    let shown = match flow.standing {
+        Standing::Counted | Standing::Undecided => WINDOWS,
+        Standing::WithinBudget | Standing::Known => 0,
+    };
+    let (open, folded) = flow.windows.split_at(flow.windows.len().min(shown));
     html! {
         tr {
             td { span .chip .(chip) { (flow.word()) } }
@@ -92,7 +97,7 @@ fn row(flow: &watched::Watched) -> Markup {
                 ul .plain { @for window in open { li { (safe(&story::window(window))) } } }
                 @if !folded.is_empty() {
                     details {
-                        summary { (folded.len()) " more" }
+                        summary { (folded.len()) (if shown > 0 { " more" } else { "" }) }
                         ul .plain { @for window in folded { li { (safe(&story::window(window))) } } }
                     }
                 }

@@ -166,7 +166,7 @@ fn a_watch_tells_what_was_wrong_and_by_how_much() {
     assert_data_eq!(
         watch,
         str![[r#"
-watched for 5 min, until the command, and quiet after it
+5 min long; waited for the command, and quiet after it
   149,988 attempts seen, 12 more could not see; every flow tried once in 100 ms;
   480 long attempts on denied flows
   a flow's budget is 2.0 s of outage and no leak, unless its expectation says
@@ -241,7 +241,7 @@ fn a_quiet_watch_is_calm() {
     assert_data_eq!(
         watch,
         str![[r#"
-watched for 5 min, until the command, and quiet after it
+5 min long; waited for the command, and quiet after it
   149,988 attempts seen, every one of them could see; every flow tried once in
   100 ms
   a flow's budget is 2.0 s of outage and no leak, unless its expectation says
