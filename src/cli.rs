@@ -3,6 +3,7 @@
 
 pub mod ask;
 pub mod cluster;
+pub mod doctor;
 pub mod image;
 pub mod output;
 pub mod render;
@@ -62,6 +63,8 @@ pub enum Command {
     Clean(cluster::CleanArguments),
     /// Pack the agent into an image archive, without Docker
     Image(image::ImageArguments),
+    /// Tell what is there before anything is touched: this machine, a cluster, its policy engine, our rights
+    Doctor(doctor::DoctorArguments),
     /// Print the JSON Schema of scenario files, for editors
     Schema,
 }
@@ -72,6 +75,7 @@ impl Cli {
         match &self.command {
             Command::Run(arguments) => arguments.need(),
             Command::Watch(arguments) => arguments.run.need(),
+            Command::Doctor(arguments) => arguments.need(),
             Command::Predict(_)
             | Command::Explain(_)
             | Command::Report(_)
@@ -96,6 +100,7 @@ pub async fn execute(cli: &Cli, ground: &Ground) -> io::Result<u8> {
         Command::Explain(arguments) => ask::explain(arguments, look),
         Command::Report(arguments) => render::report(arguments, look),
         Command::Diff(arguments) => render::diff(arguments, look),
+        Command::Doctor(arguments) => doctor::doctor(arguments, ground, look).await,
         Command::Clean(arguments) => cluster::clean(arguments, look).await,
         Command::Image(arguments) => image::image(arguments, look),
         Command::Schema => {

@@ -8,6 +8,7 @@
 //!   [`event`] tells of it while it happens
 //! - what can be said besides: a [`forecast`] without any network, a [`comparison`] of two runs
 
+pub mod checkup;
 pub mod comparison;
 pub mod document;
 pub mod endpoint;

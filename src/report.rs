@@ -5,12 +5,13 @@
 //! harmless by [`text`] or by the escaping of the format. Nothing here opens a terminal or knows standard output: every
 //! report takes a writer, and what a writer refuses (a closed pipe, a full disk) is an error handed back.
 //!
-//! - for people at a terminal: [`terminal`], [`progress`], [`prediction`], [`diff`]
+//! - for people at a terminal: [`terminal`], [`progress`], [`prediction`], [`diff`], [`checkup`]
 //! - for people in a browser: [`html`], [`markdown`]
 //! - for programs: [`json`], [`junit`]
 //! - what these share: [`name`], [`story`], [`watched`], [`grid`], [`mark`], [`groups`], [`duration`], [`text`], [`paint`]
 //! - putting a report in the place of a file, whole or not at all: [`file`]
 
+pub mod checkup;
 pub mod diff;
 pub mod duration;
 pub mod explanation;

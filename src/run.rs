@@ -12,6 +12,7 @@ mod assemble;
 mod carry;
 mod cluster;
 mod command;
+pub mod doctor;
 mod draft;
 mod error;
 mod forecast;
@@ -33,6 +34,7 @@ pub use cluster::{
     Connected, Deed, Leftovers, OptionSyntax, Options as ClusterOptions, PullSecret, Toleration, clean, connect,
     dry_run, in_cluster, leftovers,
 };
+pub use doctor::Minor as CalicoMinor;
 pub use error::{Refusal, chain};
 pub use forecast::forecast;
 pub use ground::{Ground, Need};

@@ -18,7 +18,7 @@ mod tree;
 pub mod world;
 mod yaml;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +38,7 @@ use diagnostic::{Code, Diagnostic};
 use log::{Log, error};
 use requirement::Requirement;
 use source::{Disk, Memory, Source};
-use world::{Pod, Workload, World};
+use world::{Pod, World};
 
 pub use diagnostic::Refusal;
 pub use manifest::policy_from_json;
@@ -58,7 +58,6 @@ pub struct Scenario {
     pub(in crate::scenario) stages: Vec<Stage>,
     pub(in crate::scenario) timing: Timing,
     pub(in crate::scenario) known: Vec<Known>,
-    pub(in crate::scenario) likes: BTreeMap<EndpointId, Workload>,
     pub(in crate::scenario) requirement: Option<Requirement>,
     pub(in crate::scenario) deny: DenyForm,
     pub(in crate::scenario) warnings: Vec<String>,
@@ -259,39 +258,6 @@ impl Scenario {
     /// `known:`.
     pub fn known(&self) -> &[Known] {
         &self.known
-    }
-    /// The workloads whose pods' labels some pods take: `like:`. Until [`Scenario::dress`] has put them on, these pods
-    /// have only the labels written.
-    pub fn likes(&self) -> &BTreeMap<EndpointId, Workload> {
-        &self.likes
-    }
-    /// Puts labels on pods that were found on live workloads, wherever the pod is in the scenario; what is written there
-    /// goes over what was found.
-    pub fn dress(&mut self, found: &BTreeMap<EndpointId, Labels>) {
-        let put = |id: &EndpointId, labels: &mut Labels| {
-            if let Some(found) = found.get(id) {
-                for (key, value) in &found.0 {
-                    labels.0.entry(key.clone()).or_insert_with(|| value.clone());
-                }
-            }
-        };
-        let put_on_world = |world: &mut World| world.pods.iter_mut().for_each(|(id, pod)| put(id, &mut pod.labels));
-        put_on_world(&mut self.bare);
-        for stage in &mut self.stages {
-            put_on_world(&mut stage.world);
-            for change in &mut stage.changes {
-                match change {
-                    Change::AddPod(id, pod) => put(id, &mut pod.labels),
-                    // A step that relabels says all labels.
-                    Change::RelabelPod(..)
-                    | Change::CreatePolicy(_)
-                    | Change::ReplacePolicy(_)
-                    | Change::DeletePolicy(_)
-                    | Change::RelabelNamespace(..)
-                    | Change::RemovePod(_) => {}
-                }
-            }
-        }
     }
     /// `requires:`: what the place it is run in must be.
     pub fn requirement(&self) -> Option<&Requirement> {

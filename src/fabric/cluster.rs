@@ -12,7 +12,9 @@
 pub mod cni;
 pub mod context;
 mod dial;
+pub mod doctor;
 pub mod error;
+mod foreign;
 mod gather;
 mod herd;
 pub mod kinds;
@@ -60,6 +62,11 @@ impl Cluster {
         let version = version.git_version;
         let version = version.strip_prefix('v').unwrap_or(&version).to_owned();
         Ok(Self { server, version, options })
+    }
+
+    /// Its Kubernetes version, without a `v`.
+    pub fn version(&self) -> &str {
+        &self.version
     }
 
     /// The way to its API server.

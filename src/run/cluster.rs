@@ -25,6 +25,13 @@ const TEMPER: Temper =
 #[derive(Clone)]
 pub struct Connected(Cluster);
 
+impl Connected {
+    /// The cluster itself.
+    pub(super) fn cluster(&self) -> &Cluster {
+        &self.0
+    }
+}
+
 /// Connects to the cluster of a context: the one named, else the current one if it is a kind cluster's.
 ///
 /// # Errors
@@ -46,10 +53,6 @@ pub async fn in_cluster(
     show: &mut (dyn FnMut(&Document) + Send),
     say: &(dyn Fn(&[String]) + Sync),
 ) -> Result<Document, Refusal> {
-    if let Some((pod, like)) = order.scenario.likes().iter().next() {
-        let (pod, like) = (order.scenario.name_of(*pod).to_owned(), like.to_string());
-        return Err(Refusal::Like { scenario: order.scenario.name().to_owned(), pod, like });
-    }
     pipeline::run(&connected.0, TEMPER, order, tell, stop, show, say).await
 }
 

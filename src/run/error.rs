@@ -40,18 +40,6 @@ pub enum Refusal {
         /// Why not.
         why: String,
     },
-    /// Pods whose labels are those of a live workload, where none is looked at.
-    #[error(
-        "`{scenario}` takes the labels of `{pod}` from a live workload (`like: {like}`): run it with `--on cluster --adopt`"
-    )]
-    Like {
-        /// The scenario's name.
-        scenario: String,
-        /// The first such pod.
-        pod: String,
-        /// The workload.
-        like: String,
-    },
     /// A name that is not in the scenario.
     #[error("`{scenario}` has no endpoint `{name}`; it has {known}")]
     NoEndpoint {
@@ -89,7 +77,6 @@ impl Refusal {
     pub fn exit(&self) -> u8 {
         match self {
             Self::Fault { .. } | Self::NoEndpoint { .. } | Self::NoCell { .. } | Self::NoStage { .. } => exit::USAGE,
-            Self::Like { .. } => exit::REFUSED,
             Self::Ground(_) | Self::Cluster(_) | Self::World { .. } | Self::Unmet { .. } => Exit::NoWorld.code(),
             Self::NotPrepared => Exit::Bug.code(),
         }

@@ -28,10 +28,6 @@ pub async fn in_lab(
     show: &mut (dyn FnMut(&Document) + Send),
     say: &(dyn Fn(&[String]) + Sync),
 ) -> Result<Document, Refusal> {
-    if let Some((pod, like)) = order.scenario.likes().iter().next() {
-        let (pod, like) = (order.scenario.name_of(*pod).to_owned(), like.to_string());
-        return Err(Refusal::Like { scenario: order.scenario.name().to_owned(), pod, like });
-    }
     let faults: Result<Vec<Fault>, Refusal> = order
         .faults
         .iter()

@@ -97,7 +97,6 @@ pub(super) fn check(
         stages,
         timing,
         known,
-        likes: cast.likes,
         requirement: raw.requires.as_ref().map(|raw| Requirement { calico: raw.calico.value.clone() }),
         deny: raw.deny.map(|at| at.value).unwrap_or_default(),
         warnings: Vec::new(),

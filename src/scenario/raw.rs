@@ -24,7 +24,7 @@ use crate::model::labels::Labels;
 use crate::model::port::{Port, ServedPort};
 use crate::model::verdict::{DenyForm, Verdict};
 use crate::scenario::requirement::Versions;
-use crate::scenario::world::{ServicePort, Workload};
+use crate::scenario::world::ServicePort;
 
 /// A map from names to things, in the order written.
 pub(in crate::scenario) type Named<T> = Vec<(At<String>, T)>;
@@ -112,10 +112,6 @@ pub(in crate::scenario) struct Pod {
     /// Its labels.
     #[schemars(with = "Option<BTreeMap<String, String>>")]
     pub labels: Labels,
-    /// A workload of its namespace whose pods' labels it takes, beside its own: `deployment/data-store`. Only on a
-    /// cluster, with `--adopt`.
-    #[schemars(with = "Option<schema::Workload>")]
-    pub like: Option<At<Workload>>,
     /// The ports it serves. Left out: 8080/tcp.
     #[schemars(with = "Option<Vec<schema::ServedPort>>")]
     pub serves: Option<Vec<ServedPort>>,
@@ -351,12 +347,6 @@ mod schema {
         "type": "string",
         "pattern": "^[1-9][0-9]{0,4}/(tcp|udp|sctp)( *-> *[1-9][0-9]{0,4}/(tcp|udp|sctp))?$",
         "examples": ["80/tcp -> 8080/tcp", "5432/tcp"],
-    });
-    shape!(Workload, {
-        "description": "A workload by kind and name: deployment/data-store.",
-        "type": "string",
-        "pattern": "^(deployment|statefulset|daemonset|replicaset|pod)/[a-z0-9]([a-z0-9.-]*[a-z0-9])?$",
-        "examples": ["deployment/data-store"],
     });
     shape!(Versions, {
         "description": "Versions, all of these conditions together: >=3.31, <3.33.",

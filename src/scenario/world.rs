@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroU16;
-use std::str::FromStr;
 
 use crate::model::endpoint::{Addresses, EndpointId, NodeOrdinal};
 use crate::model::labels::Labels;
@@ -84,82 +83,6 @@ impl fmt::Display for ServicePort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.port.fmt(f)?;
         if self.target == self.port.number { Ok(()) } else { write!(f, " -> {}", self.behind()) }
-    }
-}
-
-/// A workload of a cluster, whose pods' labels a pod of ours takes. Displayed as `deployment/data-store`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Workload {
-    /// Its kind.
-    pub kind: WorkloadKind,
-    /// Its name.
-    pub name: String,
-}
-
-/// The kinds of workloads whose pods' labels can be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum WorkloadKind {
-    /// apps/v1 Deployment.
-    Deployment,
-    /// apps/v1 StatefulSet.
-    StatefulSet,
-    /// apps/v1 DaemonSet.
-    DaemonSet,
-    /// apps/v1 ReplicaSet.
-    ReplicaSet,
-    /// A pod by itself.
-    Pod,
-}
-
-impl WorkloadKind {
-    /// All.
-    pub const ALL: [Self; 5] = [Self::Deployment, Self::StatefulSet, Self::DaemonSet, Self::ReplicaSet, Self::Pod];
-
-    /// As it is written before a name.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Deployment => "deployment",
-            Self::StatefulSet => "statefulset",
-            Self::DaemonSet => "daemonset",
-            Self::ReplicaSet => "replicaset",
-            Self::Pod => "pod",
-        }
-    }
-}
-
-impl fmt::Display for Workload {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.kind.word(), self.name)
-    }
-}
-
-/// Why a text names no workload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum WorkloadSyntax {
-    /// No `/`.
-    #[error("it has no kind before its name")]
-    NoKind,
-    /// A kind whose pods' labels cannot be told.
-    #[error("the kinds are deployment, statefulset, daemonset, replicaset and pod")]
-    Kind,
-    /// A name nothing can have.
-    #[error("no object can have that name")]
-    Name,
-}
-
-impl FromStr for Workload {
-    type Err = WorkloadSyntax;
-
-    fn from_str(text: &str) -> Result<Self, WorkloadSyntax> {
-        let (kind, name) = text.split_once('/').ok_or(WorkloadSyntax::NoKind)?;
-        let kind = WorkloadKind::ALL.into_iter().find(|known| known.word() == kind).ok_or(WorkloadSyntax::Kind)?;
-        let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
-        let ends = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
-        let bytes = name.as_bytes();
-        if bytes.len() > 253 || !bytes.iter().copied().all(fits) || !ends(bytes.first()) || !ends(bytes.last()) {
-            return Err(WorkloadSyntax::Name);
-        }
-        Ok(Self { kind, name: name.to_owned() })
     }
 }
 

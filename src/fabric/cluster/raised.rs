@@ -24,7 +24,7 @@ use super::plan;
 use super::pods::{self, Make};
 use super::server::{Place, Server};
 use super::state::addresses;
-use super::{gather, kinds, sweep};
+use super::{foreign, gather, kinds, sweep};
 use crate::clock;
 use crate::fabric::secret::secret;
 use crate::fabric::{Dial, Enacted, Placement, Realised};
@@ -122,11 +122,17 @@ impl Raised {
         enough: &CancellationToken,
     ) -> Result<Self, ClusterError> {
         let bare = scenario.bare();
-        let (around, (), wide) = tokio::try_join!(
-            surroundings(server, options),
-            nothing_there(server, bare),
-            no_policy_there(server, scenario),
-        )?;
+        let named: Vec<PolicyRef> =
+            scenario.stages().iter().flat_map(|stage| &stage.world.policies).map(|policy| policy.reference()).collect();
+        let looked = async {
+            tokio::try_join!(
+                surroundings(server, options),
+                nothing_there(server, bare),
+                no_policy_there(server, scenario),
+            )
+        };
+        let (looked, others) = tokio::join!(looked, foreign::find(server, &named));
+        let (around, (), wide) = looked?;
         let mut raised = Self {
             server: server.clone(),
             run: run.to_owned(),
@@ -137,7 +143,7 @@ impl Raised {
             owner: Owner::this(),
             options: options.clone(),
             names: scenario.endpoints().iter().map(|endpoint| endpoint.name.clone()).collect(),
-            warnings: warnings(scenario, &around.nodes),
+            warnings: warnings(scenario, &around.nodes).into_iter().chain(others).collect(),
             nodes: around.nodes,
             herd: Herd::watch(server, run),
             doors: Doors::new(server),

@@ -14,7 +14,7 @@ use crate::scenario::diagnostic::Code;
 use crate::scenario::log::{Log, error};
 use crate::scenario::raw;
 use crate::scenario::text::Span;
-use crate::scenario::world::{Outside, Pod, Service, Workload};
+use crate::scenario::world::{Outside, Pod, Service};
 
 /// The most endpoints: beyond it there are more flows than anybody can probe.
 const ENDPOINTS: usize = 2_000;
@@ -33,8 +33,6 @@ pub(super) struct Cast {
     pub outside: BTreeMap<EndpointId, Outside>,
     /// Every Service.
     pub services: BTreeMap<EndpointId, Service>,
-    /// The workloads that pods take labels from.
-    pub likes: BTreeMap<EndpointId, Workload>,
     /// IPv4 first.
     pub families: Vec<Family>,
     ids: HashMap<String, EndpointId>,
@@ -75,7 +73,6 @@ impl Cast {
             homes: BTreeMap::new(),
             outside: BTreeMap::new(),
             services: BTreeMap::new(),
-            likes: BTreeMap::new(),
             families,
             ids,
         };
@@ -173,9 +170,6 @@ impl Cast {
             };
             set(&mut addresses, pod.address, pod.address6);
             self.homes.insert(id, pod.namespace.span);
-            if let Some(like) = &pod.like {
-                self.likes.insert(id, like.value.clone());
-            }
             let pod = Pod {
                 namespace: pod.namespace.value.clone(),
                 labels: pod.labels.clone(),

@@ -12,7 +12,7 @@ use crate::scenario::labels::{self, Own};
 use crate::scenario::log::{Log, error};
 use crate::scenario::text::Span;
 use crate::scenario::tree::{Node, Resolved, Style, Value, resolve};
-use crate::scenario::world::{ServicePort, Workload};
+use crate::scenario::world::ServicePort;
 
 const OURS: Dialect = Dialect::Scenario;
 
@@ -56,7 +56,6 @@ pub(super) fn pods(node: &Node, what: &str, log: &mut Log) -> Named<Pod> {
                 .optional("labels")
                 .map(|node| labels::read(node, OURS, Own::Refused, log))
                 .unwrap_or_default(),
-            like: fields.optional("like").and_then(|node| workload(node, log)),
             serves: fields.optional("serves").map(|node| serves(node, log)),
             node: fields
                 .optional("node")
@@ -69,18 +68,6 @@ pub(super) fn pods(node: &Node, what: &str, log: &mut Log) -> Named<Pod> {
         all.push((name, pod));
     }
     all
-}
-
-fn workload(node: &Node, log: &mut Log) -> Option<At<Workload>> {
-    let At { value, span } = text(node, "`like`", OURS, log)?;
-    match value.parse() {
-        Ok(workload) => Some(At::new(workload, span)),
-        Err(why) => {
-            let message = format!("`{value}` names no workload: {why}");
-            log.push(error(Code::InvalidValue, message).at(span).help("write kind and name: `deployment/data-store`"));
-            None
-        }
-    }
 }
 
 pub(super) fn services(node: &Node, log: &mut Log) -> Named<Service> {
