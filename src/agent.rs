@@ -8,6 +8,7 @@
 //! - [`control`], [`session`]: streams from the harness, one at a time
 //! - [`listeners`], [`answer`]: who asks at its ports is answered
 //! - [`dialer`], [`turns`], [`attempt`], [`ports`], [`classify`]: a plan becomes attempts, attempts become outcomes
+//! - [`persist`]: attempts that outlast a repeated first packet; [`holder`]: connections that are held open
 //! - [`own`], [`pulse`]: whether the agent itself could see
 //! - [`ledger`], [`run`], [`outbox`]: what was seen becomes numbered records, kept until acknowledged
 
@@ -23,10 +24,12 @@ pub mod attempt;
 pub mod classify;
 pub mod control;
 pub mod dialer;
+pub mod holder;
 pub mod ledger;
 pub mod listeners;
 pub mod outbox;
 pub mod own;
+pub mod persist;
 pub mod ports;
 pub mod process;
 pub mod pulse;

@@ -2,6 +2,7 @@
 //!
 //! - [`Crew`]: all agents of a world; [`SweepPlan`]: what they are to attempt; [`pace()`]: how fast
 //! - [`behind`]: what is known of a Service, by what the agents behind it tell
+//! - [`hold`]: connections that agents hold open, and what both ends saw of them
 //! - [`session`]: the conversation with one agent, which goes on when its stream breaks
 //! - [`offset`]: how far an agent's clock is from ours; [`translate`]: its records in our words
 //!
@@ -10,6 +11,7 @@
 
 pub mod behind;
 pub mod crew;
+pub mod hold;
 pub mod offset;
 pub mod pace;
 pub mod report;
@@ -19,8 +21,9 @@ pub mod sweep;
 pub mod translate;
 
 pub use crew::{Crew, Terms};
+pub use hold::Holding;
 pub use pace::{Pace, fitting, pace};
-pub use sweep::{Facade, Planned, SweepPlan};
+pub use sweep::{Facade, Persistence, Planned, SweepPlan};
 
 use crate::model::endpoint::{Addresses, EndpointId, Family};
 use crate::model::flow::FlowId;

@@ -9,6 +9,7 @@ pub mod diagnostic;
 mod labels;
 mod log;
 mod manifest;
+pub mod newborns;
 mod raw;
 pub mod requirement;
 mod schema;
@@ -59,6 +60,7 @@ pub struct Scenario {
     pub(in crate::scenario) timing: Timing,
     pub(in crate::scenario) known: Vec<Known>,
     pub(in crate::scenario) requirement: Option<Requirement>,
+    pub(in crate::scenario) newborns: Vec<newborns::Newborn>,
     pub(in crate::scenario) deny: DenyForm,
     pub(in crate::scenario) warnings: Vec<String>,
     pub(in crate::scenario) remarks: Vec<Diagnostic>,
@@ -231,7 +233,7 @@ impl Scenario {
     pub fn families(&self) -> &[Family] {
         &self.families
     }
-    /// Every endpoint of any stage, in order of name; an [`EndpointId`] is a place in this list.
+    /// Every endpoint of any stage, in order of name, then newborns; an [`EndpointId`] is a place in this list.
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints
     }
@@ -277,7 +279,10 @@ impl Scenario {
     }
     /// An endpoint by name.
     pub fn find(&self, name: &str) -> Option<EndpointId> {
-        self.endpoints.binary_search_by(|e| e.name.as_str().cmp(name)).ok().map(|place| EndpointId(place as u32))
+        let (named, newborns) = self.endpoints.split_at(self.endpoints.len().saturating_sub(self.newborns.len()));
+        let newborn = || newborns.iter().position(|e| e.name == name).map(|place| named.len() + place);
+        let place = named.binary_search_by(|e| e.name.as_str().cmp(name)).ok().or_else(newborn);
+        place.map(|place| EndpointId(place as u32))
     }
     /// The name of an endpoint of this scenario.
     pub fn name_of(&self, id: EndpointId) -> &str {

@@ -41,8 +41,11 @@ pub const MAX_HELLO: usize = 4 * 1024;
 /// The most cells an agent takes in one plan.
 pub const MAX_CELLS: usize = 65_536;
 
-/// The cell number in the question of a self-dial: no cell has it.
+/// The cell number in the question of a self-dial, or of another attempt whose arrival is not recorded: no cell has it.
 pub const SELF_DIAL: u32 = u32::MAX;
+
+/// The most connections an agent holds open, and as many again that others hold open to it.
+pub const MAX_HELD: usize = 1_024;
 
 /// The longest datagram or TCP exchange between agents, in bytes.
 pub const MAX_EXCHANGE: usize = 512;
@@ -67,6 +70,15 @@ pub enum ToAgent {
     /// [`FromAgent::Planned`]. A plan whose id is the current one's is only answered, so it can be sent again when a
     /// stream broke before the answer came.
     Plan(Plan),
+    /// Connections to open and to hold open, numbered messages going to and fro. Those of an earlier one that are not
+    /// named are closed, those that are named again are not touched. Answered by [`FromAgent::Holding`].
+    Hold(Hold),
+    /// Asks what became of the connections held so far, those that others hold to this agent too. Changes nothing.
+    /// Answered by [`FromAgent::Held`].
+    Report {
+        /// Comes back in the answer.
+        id: u64,
+    },
     /// Asks for the clock and acknowledges records; sent every second or so.
     Ping {
         /// Comes back in the `Pong`.
@@ -100,6 +112,8 @@ pub struct Serve {
 pub struct Plan {
     /// Counts up over a run.
     pub id: u64,
+    /// Which of the plans under way it replaces.
+    pub lane: Lane,
     /// The cells whose source this agent's endpoint is.
     pub cells: Vec<PlannedCell>,
     /// Every cell's turn comes once in this, in nanoseconds; rounds overlap, none waits for the one before.
@@ -117,9 +131,63 @@ pub struct Plan {
     pub turns: Option<u32>,
     /// The plan ends by itself so long after it came, in nanoseconds: an agent nobody can reach any more must stop.
     pub expires: u64,
+    /// Long attempts besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub persist: Option<Persist>,
     /// The agent also dials its own ports at its own addresses once in this many nanoseconds, and reports them as
     /// [`Record::SelfDialled`].
     pub self_dial: u64,
+}
+
+/// An agent carries out one plan of each lane at a time, so that what is asked of pods that come and go disturbs
+/// nobody's pace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lane {
+    /// The cells of a stage.
+    #[default]
+    Main,
+    /// Those of a newborn pod.
+    Side,
+}
+
+/// Long attempts: single TCP connection attempts that wait while the kernel repeats their first packet, which is
+/// dropped in one moment and may get through in another. Recorded as [`Record::Persisted`]; they have no numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Persist {
+    /// On these cells of the plan.
+    pub cells: Vec<u32>,
+    /// Each once in this, in nanoseconds.
+    pub every: u64,
+    /// An attempt gives up after this, in nanoseconds.
+    pub deadline: u64,
+}
+
+/// Connections to hold open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hold {
+    /// Counts up over a run.
+    pub id: u64,
+    /// The connections, one a cell at most.
+    pub connections: Vec<HeldCell>,
+    /// A message goes once in this, in nanoseconds.
+    pub interval: u64,
+    /// They are closed so long after this came, in nanoseconds.
+    pub expires: u64,
+}
+
+/// A connection to hold open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeldCell {
+    /// The cell.
+    pub cell: u32,
+    /// The destination's address and port.
+    pub to: SocketAddr,
+    /// The name the right server answers with.
+    pub expects: String,
 }
 
 /// One cell of a plan.
@@ -176,6 +244,20 @@ pub enum FromAgent {
         id: u64,
         /// The start of its first interval.
         start: Moment,
+    },
+    /// Answers `Hold`: the connections are being opened.
+    Holding {
+        /// From the `Hold`.
+        id: u64,
+    },
+    /// Answers `Report`.
+    Held {
+        /// From the `Report`.
+        id: u64,
+        /// The connections this agent holds, or held.
+        held: Vec<HeldReport>,
+        /// Those that others hold, or held, to it.
+        served: Vec<ServedReport>,
     },
     /// Answers `Ping`.
     Pong {
@@ -258,6 +340,21 @@ pub enum Record {
         /// What became of each.
         outcome: Outcome,
     },
+    /// A long attempt of this agent.
+    Persisted {
+        /// The cell.
+        #[serde(rename = "c")]
+        cell: u32,
+        /// When it was launched.
+        #[serde(rename = "f")]
+        launched: Moment,
+        /// When its outcome was known.
+        #[serde(rename = "l")]
+        ended: Moment,
+        /// What became of it.
+        #[serde(rename = "o")]
+        outcome: Outcome,
+    },
     /// The agent could not see for a while.
     Blind {
         /// From.
@@ -267,6 +364,50 @@ pub enum Record {
         /// Why.
         why: Blindness,
     },
+}
+
+/// A connection held open, as its source saw it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeldReport {
+    /// The cell.
+    pub cell: u32,
+    /// When it was open and the server had proved itself; none where that never came about.
+    pub opened: Option<Moment>,
+    /// Messages sent.
+    pub sent: u64,
+    /// Messages that came back.
+    pub answered: u64,
+    /// The longest times in which none came back, from the last that did until the next, or until now.
+    pub gaps: Vec<(Moment, Moment)>,
+    /// When and how it ended by itself; none while it is open.
+    pub end: Option<(Moment, HeldEnd)>,
+}
+
+/// The same, as its destination saw it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServedReport {
+    /// The cell.
+    pub cell: u32,
+    /// Messages heard.
+    pub heard: u64,
+    /// When and how it ended; none while it is open.
+    pub end: Option<(Moment, HeldEnd)>,
+}
+
+/// How a held connection ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeldEnd {
+    /// A reset came.
+    Reset,
+    /// The other side closed.
+    Closed,
+    /// Nothing came back for so long that the kernel gave up.
+    TimedOut,
+    /// Something else, in words.
+    Other(String),
 }
 
 /// What one agent says to another's listener, TCP or UDP: one line of JSON.
@@ -279,6 +420,9 @@ pub struct Question {
     pub cell: u32,
     /// The attempt's number.
     pub number: u32,
+    /// The cell whose connection is to be held open after the answer: every line is then sent back as it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<u32>,
 }
 
 /// What a listener answers.

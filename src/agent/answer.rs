@@ -14,6 +14,7 @@ use crate::wire::{Answer, MAX_EXCHANGE, Question, SELF_DIAL};
 
 use super::attempt::line;
 use super::classify::is_exhaustion;
+use super::holder::serve_held;
 use super::state::State;
 
 /// The most connections open at a time; further ones wait in the kernel's queue.
@@ -37,7 +38,10 @@ pub async fn answer_streams(state: Rc<State>, listener: TcpListener) {
                 spawn_local(async move {
                     let seen = peer.ip().to_canonical();
                     // Whatever ends the exchange, the connection is closed; its client knows best what it saw.
-                    let _ended = timeout(EXCHANGE, converse(&connection.0, &stream, seen)).await;
+                    let ended = timeout(EXCHANGE, converse(&connection.0, &stream, seen)).await;
+                    if let Ok(Ok(Some(cell))) = ended {
+                        serve_held(&connection.0, &stream, cell).await;
+                    }
                 });
             }
             Err(error) if is_exhaustion(&error) => sleep(BACK_OFF).await,
@@ -64,8 +68,9 @@ impl Drop for Connection {
     }
 }
 
-async fn converse(state: &State, stream: &TcpStream, seen: IpAddr) -> io::Result<()> {
-    let Some(answer) = hear(state, stream, seen).await? else { return Ok(()) };
+/// One question and its answer. Gives the cell of a connection that is to be held open after it.
+async fn converse(state: &State, stream: &TcpStream, seen: IpAddr) -> io::Result<Option<u32>> {
+    let Some((answer, hold)) = hear(state, stream, seen).await? else { return Ok(None) };
     let mut sent = 0;
     while sent < answer.len() {
         match stream.try_write(&answer[sent..]) {
@@ -74,20 +79,23 @@ async fn converse(state: &State, stream: &TcpStream, seen: IpAddr) -> io::Result
             Err(error) => return Err(error),
         }
     }
+    if hold.is_some() {
+        return Ok(hold);
+    }
     // The client resets first. If the server did, connection tracking would take the next connection from that source
     // port for a part of this one.
     loop {
         stream.readable().await?;
         match stream.try_read(&mut [0; 64]) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Ok(0) | Err(_) => return Ok(()),
+            Ok(0) | Err(_) => return Ok(None),
             Ok(_) => {}
         }
     }
 }
 
 /// Reads the question and gives the answer to it; none to what is no question.
-async fn hear(state: &State, stream: &TcpStream, seen: IpAddr) -> io::Result<Option<Vec<u8>>> {
+async fn hear(state: &State, stream: &TcpStream, seen: IpAddr) -> io::Result<Option<(Vec<u8>, Option<u32>)>> {
     let mut held = Vec::new();
     while held.len() < MAX_EXCHANGE {
         stream.readable().await?;
@@ -112,7 +120,7 @@ pub async fn answer_datagrams(state: Rc<State>, socket: UdpSocket) {
     loop {
         match socket.recv_from(&mut buffer).await {
             Ok((bytes, peer)) if bytes <= MAX_EXCHANGE => {
-                if let Some(answer) = reply(&state, &buffer[..bytes], peer.ip().to_canonical()) {
+                if let Some((answer, _)) = reply(&state, &buffer[..bytes], peer.ip().to_canonical()) {
                     // What cannot be sent is not answered; the client says what it saw of that.
                     let _sent = socket.try_send_to(&answer, peer);
                 }
@@ -125,11 +133,13 @@ pub async fn answer_datagrams(state: Rc<State>, socket: UdpSocket) {
 }
 
 /// The answer to a question, which is recorded as delivered if it is one of this run's.
-fn reply(state: &State, question: &[u8], seen: IpAddr) -> Option<Vec<u8>> {
+fn reply(state: &State, question: &[u8], seen: IpAddr) -> Option<(Vec<u8>, Option<u32>)> {
     let question: Question = serde_json::from_slice(question).ok()?;
     let identity = state.identity.borrow();
-    if question.secret == identity.secret && question.cell != SELF_DIAL {
+    let ours = question.secret == identity.secret;
+    if ours && question.cell != SELF_DIAL {
         state.ledger.borrow_mut().deliver(question.cell, question.number, clock::now());
     }
-    Some(line(&Answer { name: identity.name.to_string(), nonce: question, seen }))
+    let hold = question.hold.filter(|_| ours);
+    Some((line(&Answer { name: identity.name.to_string(), nonce: question, seen }), hold))
 }

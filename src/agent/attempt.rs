@@ -40,6 +40,17 @@ pub struct Dial {
     pub own: Rc<[IpAddr]>,
     /// The source port to take, or one of those after it where that is in use.
     pub source_port: u16,
+    /// Whether a repeated first packet counts.
+    pub repeats: Repeats,
+}
+
+/// Whether an attempt is its first packet alone, or goes on while the kernel repeats that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeats {
+    /// It is the first packet alone: what comes after a repeat says nothing about it.
+    Disregarded,
+    /// It goes on.
+    Counted,
 }
 
 /// An attempt under way.
@@ -192,7 +203,7 @@ async fn watch_stream(
         (Ok(Handshake::Pending), Ok(Ok(()))) | (Ok(Handshake::Done), Ok(Ok(())) | Err(_)) => Ok(()),
     };
     let noticed = clock::now();
-    if noticed.since(launched) > SYN_ALONE {
+    if dial.repeats == Repeats::Disregarded && noticed.since(launched) > SYN_ALONE {
         return match connected.map_err(|error| classify(Doing::Connecting, &error)) {
             // Errors that no answer to a SYN makes.
             Err(outcome @ (Outcome::Silent | Outcome::Unreachable { .. } | Outcome::Failed { .. })) => outcome,
@@ -323,7 +334,7 @@ fn excerpt(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    const QUESTION: Question = Question { secret: 7, cell: 3, number: 11 };
+    const QUESTION: Question = Question { secret: 7, cell: 3, number: 11, hold: None };
 
     fn dial() -> Dial {
         Dial {
@@ -333,6 +344,7 @@ mod tests {
             expects: ["data-store".to_owned()].into(),
             own: Rc::new(["10.0.0.1".parse().unwrap()]),
             source_port: 20_000,
+            repeats: Repeats::Disregarded,
         }
     }
 

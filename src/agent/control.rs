@@ -1,6 +1,7 @@
 //! Streams from the harness: one is active, and a new one that shows the token takes its place.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::rc::Rc;
@@ -12,10 +13,11 @@ use tokio::sync::Notify;
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::sleep;
 
-use crate::wire::{FromAgent, Plan};
+use crate::wire::{FromAgent, Lane, Plan};
 
 use super::arguments::ControlAddress;
 use super::dialer::{Carried, Unplannable, carry_out};
+use super::holder::Holder;
 use super::listeners::Listeners;
 use super::own::dial_own;
 use super::session;
@@ -45,7 +47,11 @@ pub struct Desk {
     /// How many streams have not shown it yet.
     pub strangers: Cell<usize>,
     active: RefCell<Rc<Notify>>,
-    plan: RefCell<Option<(Carried, OwnDials)>>,
+    plans: RefCell<BTreeMap<Lane, Carried>>,
+    /// One lane's plan has the agent dial itself: the first that there is.
+    own: RefCell<Option<(Lane, OwnDials)>>,
+    /// Connections that are held open.
+    pub holder: Holder,
 }
 
 /// The task that dials the agent itself; dropping it ends it.
@@ -116,11 +122,13 @@ impl Desk {
     pub fn new(state: Rc<State>, token: String) -> Self {
         Self {
             listeners: Rc::new(Listeners::new(Rc::clone(&state))),
+            holder: Holder::new(Rc::clone(&state)),
             state,
             token,
             strangers: Cell::new(0),
             active: RefCell::default(),
-            plan: RefCell::new(None),
+            plans: RefCell::default(),
+            own: RefCell::new(None),
         }
     }
 
@@ -137,21 +145,28 @@ impl Desk {
     /// # Errors
     /// When the plan is out of bounds; the one before goes on then.
     pub fn plan(&self, plan: Plan) -> Result<FromAgent, Unplannable> {
-        if let Some((current, _)) = self.plan.borrow().as_ref().filter(|(current, _)| current.id == plan.id) {
+        let lane = plan.lane;
+        if let Some(current) = self.plans.borrow().get(&lane).filter(|current| current.id == plan.id) {
             return Ok(FromAgent::Planned { id: current.id, start: current.start });
         }
         // What was due under the old plan is passed over once the new one is known to be good.
         let carried = carry_out(&self.state, plan)?;
         let answer = FromAgent::Planned { id: carried.id, start: carried.start };
-        let (state, listeners) = (Rc::clone(&self.state), Rc::clone(&self.listeners));
-        let own = dial_own(state, listeners, carried.self_dial, carried.patience, carried.until);
-        *self.plan.borrow_mut() = Some((carried, OwnDials(spawn_local(own))));
+        let mut own = self.own.borrow_mut();
+        if own.as_ref().is_none_or(|(other, _)| *other == lane || lane == Lane::Main) {
+            let (state, listeners) = (Rc::clone(&self.state), Rc::clone(&self.listeners));
+            let dials = dial_own(state, listeners, carried.self_dial, carried.patience, carried.until);
+            *own = Some((lane, OwnDials(spawn_local(dials))));
+        }
+        self.plans.borrow_mut().insert(lane, carried);
         Ok(answer)
     }
 
     /// Makes no more attempts.
     pub fn halt(&self) {
-        *self.plan.borrow_mut() = None;
-        self.state.ledger.borrow_mut().await_turn(None);
+        *self.own.borrow_mut() = None;
+        for lane in std::mem::take(&mut *self.plans.borrow_mut()).into_keys() {
+            self.state.ledger.borrow_mut().await_turn(lane, None);
+        }
     }
 }

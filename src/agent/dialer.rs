@@ -13,10 +13,11 @@ use crate::clock;
 use crate::model::moment::Moment;
 use crate::model::observation::Outcome;
 use crate::model::port::Protocol;
-use crate::wire::{MAX_CELLS, Plan, Question};
+use crate::wire::{Lane, MAX_CELLS, Plan, Question};
 
-use super::attempt::{Dial, Patience};
+use super::attempt::{Dial, Patience, Repeats};
 use super::ledger::{Subject, Ticket};
+use super::persist::{Persevering, persist};
 use super::ports::source_port;
 use super::state::{LONGEST_FLUSH, SHORTEST_FLUSH, State};
 use super::turns::Turns;
@@ -41,11 +42,13 @@ pub struct Carried {
     /// When the plan ends by itself.
     pub until: Moment,
     turns: JoinHandle<()>,
+    persist: Option<JoinHandle<()>>,
 }
 
 impl Drop for Carried {
     fn drop(&mut self) {
         self.turns.abort();
+        self.persist.iter().for_each(JoinHandle::abort);
     }
 }
 
@@ -124,10 +127,28 @@ pub fn carry_out(state: &Rc<State>, mut plan: Plan) -> Result<Carried, Unplannab
     let patience = Patience { deadline: Duration::from_nanos(plan.deadline), slack: Duration::from_nanos(plan.slack) };
     let until = start.plus(Duration::from_nanos(plan.expires));
     state.allow(plan.slack);
-    state.flush.set(Duration::from_nanos(interval).clamp(SHORTEST_FLUSH, LONGEST_FLUSH));
-    state.ledger.borrow_mut().await_turn(None);
+    let flush = Duration::from_nanos(interval).clamp(SHORTEST_FLUSH, LONGEST_FLUSH);
+    let (lane, id, self_dial) = (plan.lane, plan.id, Duration::from_nanos(plan.self_dial));
+    state.flush.set(match lane {
+        Lane::Main => flush,
+        Lane::Side => flush.min(state.flush.get()),
+    });
+    state.ledger.borrow_mut().await_turn(lane, None);
+    let persist = plan.persist.map(|wanted| {
+        let persevering = wanted.cells.iter().filter_map(|cell| targets.iter().find(|target| target.cell == *cell));
+        let persevering = persevering.filter(|target| target.protocol == Protocol::Tcp);
+        let persevering = persevering.map(|target| Persevering {
+            cell: target.cell,
+            to: target.to,
+            expects: Rc::clone(&target.expects),
+        });
+        let patience = Patience { deadline: Duration::from_nanos(wanted.deadline), slack: patience.slack };
+        let every = Duration::from_nanos(wanted.every);
+        spawn_local(persist(Rc::clone(state), persevering.collect(), every, patience, until))
+    });
     let dialer = Dialer {
         state: Rc::clone(state),
+        lane,
         turns: Turns::new(start, Duration::from_nanos(interval), phases, plan.turns),
         follow_ups: VecDeque::new(),
         attempts: plan.attempts,
@@ -136,7 +157,7 @@ pub fn carry_out(state: &Rc<State>, mut plan: Plan) -> Result<Carried, Unplannab
         targets,
     };
     let turns = spawn_local(dialer.run(until));
-    Ok(Carried { id: plan.id, start, self_dial: Duration::from_nanos(plan.self_dial), patience, until, turns })
+    Ok(Carried { id, start, self_dial, patience, until, turns, persist })
 }
 
 fn check(state: &State, plan: &Plan) -> Result<(), Unplannable> {
@@ -146,7 +167,8 @@ fn check(state: &State, plan: &Plan) -> Result<(), Unplannable> {
     if plan.attempts == 0 || plan.attempts > MAX_ATTEMPTS {
         return Err(Unplannable::Attempts(plan.attempts));
     }
-    if plan.interval == 0 || plan.deadline == 0 || plan.self_dial == 0 {
+    let long = plan.persist.as_ref().is_some_and(|persist| persist.every == 0 || persist.deadline == 0);
+    if plan.interval == 0 || plan.deadline == 0 || plan.self_dial == 0 || long {
         return Err(Unplannable::Zero);
     }
     let numbers = state.numbers.borrow();
@@ -166,6 +188,7 @@ fn check(state: &State, plan: &Plan) -> Result<(), Unplannable> {
 
 struct Dialer {
     state: Rc<State>,
+    lane: Lane,
     turns: Turns,
     /// In order of time, since all have the same spacing.
     follow_ups: VecDeque<FollowUp>,
@@ -179,7 +202,7 @@ impl Dialer {
     async fn run(mut self, until: Moment) {
         let mut stretch = 0;
         while let Some(due) = self.next_due().filter(|due| *due < until) {
-            self.state.ledger.borrow_mut().await_turn(Some(due));
+            self.state.ledger.borrow_mut().await_turn(self.lane, Some(due));
             let now = clock::now();
             if due > now {
                 sleep(due.since(now)).await;
@@ -203,7 +226,7 @@ impl Dialer {
                 tokio::task::yield_now().await;
             }
         }
-        self.state.ledger.borrow_mut().await_turn(None);
+        self.state.ledger.borrow_mut().await_turn(self.lane, None);
     }
 
     fn next_due(&self) -> Option<Moment> {
@@ -258,10 +281,11 @@ impl Dialer {
         let dial = Dial {
             to: target.to,
             protocol: target.protocol,
-            question: Question { secret: identity.secret, cell: target.cell, number },
+            question: Question { secret: identity.secret, cell: target.cell, number, hold: None },
             expects: Rc::clone(&target.expects),
             own: Rc::clone(&identity.own),
             source_port: source_port(self.state.life, target.cell, number),
+            repeats: Repeats::Disregarded,
         };
         let decided = decided.cloned();
         let told = move |_: &Outcome| {

@@ -3,13 +3,13 @@
 //! Attempts wait in one queue in order of launch and leave it from the front, once their outcome is known. So all
 //! attempts launched before the front are recorded, which is the `launched` watermark.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 
 use crate::model::moment::Moment;
 use crate::model::observation::{Blindness, Failure, Outcome};
 use crate::model::port::Protocol;
-use crate::wire::Record;
+use crate::wire::{Lane, Record};
 
 use super::outbox::Outbox;
 use super::run::Run;
@@ -56,8 +56,8 @@ pub struct Ledger {
     queue: VecDeque<Launched>,
     /// The ticket of the queue's front.
     front: u64,
-    /// When the next turn of the plan is due: what is due before is in the queue or was.
-    next_turn: Option<Moment>,
+    /// When the next turn of each lane's plan is due: what is due before is in the queue or was.
+    next_turn: BTreeMap<Lane, Moment>,
     tried: HashMap<u32, Run<Outcome>>,
     own: HashMap<(SocketAddr, Protocol), Run<Outcome>>,
     delivered: HashMap<u32, Run<()>>,
@@ -89,9 +89,17 @@ impl Ledger {
         self.advance();
     }
 
-    /// Says when the plan's next turn is due; none: no plan is under way.
-    pub fn await_turn(&mut self, due: Option<Moment>) {
-        self.next_turn = due;
+    /// Says when the next turn of a lane's plan is due; none: no plan is under way there.
+    pub fn await_turn(&mut self, lane: Lane, due: Option<Moment>) {
+        match due {
+            Some(due) => drop(self.next_turn.insert(lane, due)),
+            None => drop(self.next_turn.remove(&lane)),
+        }
+    }
+
+    /// Notes a long attempt, which stands in no queue: nothing waits for it.
+    pub fn persist(&mut self, cell: u32, launched: Moment, ended: Moment, outcome: Outcome) {
+        self.outbox.push(Record::Persisted { cell, launched, ended, outcome });
     }
 
     /// Notes that a nonce arrived.
@@ -119,7 +127,7 @@ impl Ledger {
         self.close_runs();
         self.outbox.own_up();
         let pending = self.queue.front().map(|oldest| oldest.first);
-        let bound = [pending, self.next_turn].into_iter().flatten().map(|at| Moment(at.0.saturating_sub(1))).min();
+        let bound = pending.into_iter().chain(self.next_turn.values().copied()).map(|at| Moment(at.0.saturating_sub(1))).min();
         self.launched = self.launched.max(bound.unwrap_or(now).min(now));
         self.launched
     }
@@ -220,6 +228,7 @@ mod tests {
         records.sort_by_key(|record| match record {
             Record::Tried { first, .. } | Record::Delivered { first, .. } | Record::SelfDialled { first, .. } => *first,
             Record::Blind { from, .. } => *from,
+            Record::Persisted { launched, .. } => *launched,
         });
         records
     }
@@ -266,11 +275,11 @@ mod tests {
     #[test]
     fn a_turn_that_is_due_holds_the_watermark_until_it_was_made_or_missed() {
         let mut ledger = Ledger::default();
-        ledger.await_turn(Some(Moment(50)));
+        ledger.await_turn(Lane::Main, Some(Moment(50)));
         assert_eq!(ledger.close(Moment(40)), Moment(40), "not due yet");
         assert_eq!(ledger.close(Moment(2000)), Moment(49), "the process was stopped and has not noticed yet");
         ledger.miss(1, 0, 20, Moment(50), Moment(1950));
-        ledger.await_turn(Some(Moment(2010)));
+        ledger.await_turn(Lane::Main, Some(Moment(2010)));
         assert_eq!(ledger.close(Moment(2001)), Moment(2001));
         assert_eq!(records(&mut ledger), [tried(1, 0, 20, 50, 1950, 0, Outcome::Failed { why: Failure::Missed })]);
     }
@@ -279,7 +288,7 @@ mod tests {
     fn the_watermark_never_goes_back() {
         let mut ledger = Ledger::default();
         assert_eq!(ledger.close(Moment(100)), Moment(100));
-        ledger.await_turn(Some(Moment(20)));
+        ledger.await_turn(Lane::Main, Some(Moment(20)));
         assert_eq!(ledger.close(Moment(110)), Moment(100));
     }
 
@@ -294,7 +303,10 @@ mod tests {
             .iter()
             .filter_map(|record| match record {
                 Record::Delivered { first_number, count, .. } => Some((*first_number, *count)),
-                Record::Tried { .. } | Record::SelfDialled { .. } | Record::Blind { .. } => None,
+                Record::Tried { .. }
+                | Record::SelfDialled { .. }
+                | Record::Persisted { .. }
+                | Record::Blind { .. } => None,
             })
             .collect();
         assert_eq!(got, [(4, 3), (9, 1), (8, 1)]);

@@ -118,7 +118,7 @@ fn check(serve: &Serve) -> Result<(), Unservable> {
     if count > MAX_LISTENERS {
         return Err(Unservable::Listeners(count));
     }
-    let nonce = Question { secret: u64::MAX, cell: u32::MAX, number: u32::MAX };
+    let nonce = Question { secret: u64::MAX, cell: u32::MAX, number: u32::MAX, hold: Some(u32::MAX) };
     let longest = Answer { name: serve.name.clone(), nonce, seen: IpAddr::V6(Ipv6Addr::from(u128::MAX)) };
     if line(&longest).len() > MAX_EXCHANGE { Err(Unservable::Name) } else { Ok(()) }
 }

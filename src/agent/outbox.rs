@@ -82,6 +82,7 @@ fn span(record: &Record) -> (Moment, Moment) {
         Record::Tried { first, last, .. }
         | Record::Delivered { first, last, .. }
         | Record::SelfDialled { first, last, .. } => (*first, *last),
+        Record::Persisted { launched, ended, .. } => (*launched, *ended),
         Record::Blind { from, until, .. } => (*from, *until),
     }
 }
@@ -99,7 +100,10 @@ mod tests {
         let (first, records) = outbox.from(from, 100);
         let numbers = records.map(|record| match record {
             Record::Delivered { first_number, .. } => *first_number,
-            Record::Tried { .. } | Record::SelfDialled { .. } | Record::Blind { .. } => u32::MAX,
+            Record::Tried { .. }
+            | Record::SelfDialled { .. }
+            | Record::Persisted { .. }
+            | Record::Blind { .. } => u32::MAX,
         });
         (first, numbers.collect())
     }

@@ -12,7 +12,7 @@ use crate::model::observation::{Blindness, Outcome};
 use crate::model::port::Protocol;
 use crate::wire::{Question, SELF_DIAL};
 
-use super::attempt::{Dial, Patience};
+use super::attempt::{Dial, Patience, Repeats};
 use super::dialer::launch;
 use super::ledger::Subject;
 use super::listeners::Listeners;
@@ -37,10 +37,11 @@ fn dial_one(state: &Rc<State>, to: SocketAddr, protocol: Protocol, patience: Pat
     let dial = Dial {
         to,
         protocol,
-        question: Question { secret: identity.secret, cell: SELF_DIAL, number },
+        question: Question { secret: identity.secret, cell: SELF_DIAL, number, hold: None },
         expects: [(*identity.name).to_owned()].into(),
         own: identity.own,
         source_port: source_port(state.life, SELF_DIAL, number),
+        repeats: Repeats::Disregarded,
     };
     let launched = clock::now();
     let told = {

@@ -116,6 +116,15 @@ async fn listen(
             ToAgent::Plan(plan) => {
                 Say::This(desk.plan(plan).map_err(|unplannable| Ended::Refused(unplannable.to_string()))?)
             }
+            ToAgent::Hold(hold) => {
+                let id = hold.id;
+                desk.holder.hold(hold).map_err(|unholdable| Ended::Refused(unholdable.to_string()))?;
+                Say::This(FromAgent::Holding { id })
+            }
+            ToAgent::Report { id } => {
+                let (held, served) = (desk.holder.report(), desk.state.served.borrow().report());
+                Say::This(FromAgent::Held { id, held, served })
+            }
             ToAgent::Ping { id, acknowledged } => {
                 desk.state.ledger.borrow_mut().outbox().acknowledge(acknowledged);
                 Say::Pong(id)

@@ -12,6 +12,7 @@ use crate::clock;
 use crate::model::moment::Moment;
 use crate::model::observation::Blindness;
 
+use super::holder::Served;
 use super::ledger::Ledger;
 use super::pulse::{Blind, Pulse};
 
@@ -46,6 +47,8 @@ pub struct State {
     pub flush: Cell<Duration>,
     /// How many connections to its listeners are open.
     pub connections: Cell<usize>,
+    /// Connections that others hold open to it.
+    pub served: RefCell<Served>,
     /// Told when a connection to a listener has closed.
     pub connection_closed: Notify,
     /// Told when the agent shall end.
@@ -64,6 +67,7 @@ impl State {
             numbers: RefCell::default(),
             flush: Cell::new(SHORTEST_FLUSH),
             connections: Cell::new(0),
+            served: RefCell::default(),
             connection_closed: Notify::new(),
             exit: Notify::new(),
             pulse: RefCell::new(Pulse::new(now)),

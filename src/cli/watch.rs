@@ -4,12 +4,12 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::output::{self, Look};
 use super::run::{self, RunArguments, Site, budget, duration};
 use crate::exit;
-use crate::run::{Ground, Key, Quiet, Stop, Until, Vigil};
+use crate::run::{Births, Ground, Hold, Key, Quiet, Stop, Until, Vigil};
 
 /// Arguments of `watch`.
 #[derive(Debug, Clone, Args)]
@@ -52,9 +52,29 @@ pub struct VigilArguments {
     /// A flow's outages may last so long together, unless its expectation says otherwise
     #[arg(long, value_parser = budget, value_name = "DURATION", default_value = "0")]
     pub max_outage: Duration,
+    /// Connections that are opened before and held open: one for every allowed TCP flow, or none. Those whose flow a
+    /// step denies are held through it
+    #[arg(long, value_enum, value_name = "WHICH", default_value = "all")]
+    pub established: Held,
+    /// Every so often a pod is made that is a copy of one of the scenario's: how long until all it may do works, and
+    /// whether it could do more
+    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    pub newborns: Option<Duration>,
+    /// Copies of these pods only, one after the other
+    #[arg(long, value_name = "POD", value_delimiter = ',', requires = "newborns")]
+    pub newborn_like: Vec<String>,
     /// A flow's leaks may last so long together, unless its expectation says otherwise
     #[arg(long, value_parser = budget, value_name = "DURATION", default_value = "0")]
     pub max_leak: Duration,
+}
+
+/// Which connections are held open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Held {
+    /// One for every allowed TCP flow.
+    All,
+    /// None.
+    None,
 }
 
 /// Watches one scenario.
@@ -99,6 +119,11 @@ impl WatchArguments {
             quiet: Quiet { lasts: self.vigil.quiet_for, at_most: self.vigil.quiet_at_most },
             max_outage: self.vigil.max_outage,
             max_leak: self.vigil.max_leak,
+            births: self.vigil.newborns.map(|every| Births { every, like: &self.vigil.newborn_like }),
+            hold: match self.vigil.established {
+                Held::All => Hold::All,
+                Held::None => Hold::None,
+            },
         }
     }
 

@@ -5,6 +5,7 @@ use crate::model::finding::Contradiction;
 use crate::model::flow::Flow;
 use crate::model::observation::{Observation, Outcome, Witness};
 use crate::model::verdict::DenyForm;
+use crate::model::watch::Standing;
 use Verdict::{Allowed, Denied};
 
 /// Four pods; `a` may reach `s`, `x` may not, everything else may.
@@ -335,6 +336,63 @@ fn after_convergence_nothing_is_forgiven() {
         let others = judge.verdicts(now);
         let wrong = others.iter().filter(|(_, _, judgement)| judgement.call() != Call::Ok).count();
         assert_eq!(wrong, 1, "{why}: nothing else is found");
+    }
+}
+
+#[test]
+fn a_long_attempt_that_gets_through_is_a_leak_though_no_short_one_did() {
+    let script = enforced(pods(), Fact::Dropped);
+    let mut judge = script.judge(meant(&script));
+    let now = script.play_out(&mut judge);
+    let flow = script.id("x", "s");
+    let long = |outcome| Sighting::Persisted { flow, launched: at(1900), ended: at(2900), outcome };
+    judge.see(&long(Outcome::Silent));
+    assert_eq!(judged(&script, &judge, now, "x", "s").call(), Call::Ok, "it did not get through");
+    judge.see(&Sighting::Persisted {
+        flow: script.id("a", "s"),
+        launched: at(1900),
+        ended: at(1901),
+        outcome: Outcome::Reached,
+    });
+    assert_eq!(judged(&script, &judge, now, "a", "s").call(), Call::Ok, "it may");
+    judge.see(&long(Outcome::Reached));
+    let judgement = judged(&script, &judge, now, "x", "s");
+    assert_eq!(judgement.call(), Call::Leak, "{judgement:?}");
+    let window = judgement.windows.last().unwrap();
+    assert_eq!((window.attempts, window.right_after_us), (1, None), "nobody knows how long it was open");
+    assert_eq!(judge.persistent(), 3);
+    assert!(judge.news().iter().any(|(_, call, turn)| (*call, *turn) == (Call::Leak, Turn::Opened)));
+}
+
+#[test]
+fn budgets_and_what_is_known_decide_what_a_window_counts_as() {
+    // x reaches s from 2,000 to 2,060 ms: three attempts of a leak of 40 to 80 ms.
+    let table = [
+        (0, false, Call::Leak, Standing::Counted, "nothing may leak"),
+        (30, false, Call::Leak, Standing::Counted, "even its lower bound is over the budget"),
+        (60, false, Call::Leak, Standing::Counted, "its upper bound is, and nobody can show that it was short enough"),
+        (200, false, Call::Ok, Standing::WithinBudget, "it is within the budget"),
+        (0, true, Call::Ok, Standing::Known, "it is known"),
+    ];
+    for (budget, known, call, standing, why) in table {
+        let script = pods();
+        let barred = barred(&script);
+        let cell = script.id("x", "s");
+        let script = script.reality(move |flow, launch| {
+            let open = launch >= at(2000) && launch < at(2060);
+            if barred(flow) && !open { Fact::Dropped } else { Fact::Arrives }
+        });
+        let tolerance = Tolerance {
+            usual: Allowance { outage: Duration::ZERO, leak: budget * MS },
+            known: known.then_some((cell, Call::Leak)).into_iter().collect(),
+            ..Tolerance::default()
+        };
+        let mut judge = script.judge(meant(&script)).tolerating(tolerance);
+        let now = script.play_out(&mut judge);
+        assert!(judge.converged.is_some(), "{why}");
+        let judgement = judged(&script, &judge, now, "x", "s");
+        assert_eq!(judgement.call(), call, "{why}: {judgement:?}");
+        assert_eq!(judgement.windows.last().map(|window| window.standing), Some(standing), "{why}: {judgement:?}");
     }
 }
 

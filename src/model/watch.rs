@@ -104,7 +104,11 @@ pub struct Established {
     /// The longest time between two messages that came back, and when it began; none where fewer than two did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub longest_gap: Option<Gap>,
-    /// A remark: that a new denial does not cut it, for instance.
+    /// The step that denies its flow, for a connection that was opened before and held through it. Its fate is told and
+    /// not judged: a new denial does not cut what is established.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denied_by: Option<String>,
+    /// A remark: that an agent could not see in its longest gap, for instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }

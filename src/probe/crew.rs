@@ -19,7 +19,7 @@ use crate::model::observation::Sighting;
 use crate::wire::Serve;
 
 use super::report::Report;
-use super::session::{Order, Session, Unanswered};
+use super::session::{Answer, Order, Session, Unanswered};
 use super::sweep::{Planned, SweepPlan, split};
 use super::{Absence, Member, ProbeError};
 
@@ -56,6 +56,9 @@ struct Hand {
     report: Arc<Mutex<Report>>,
     talk: JoinHandle<HashMap<FlowId, u32>>,
 }
+
+/// Whose answer is waited for, and where it will come.
+pub(super) type Awaited = (EndpointId, oneshot::Receiver<Result<Moment, Unanswered>>);
 
 /// What it means for an order that an agent is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,11 +180,11 @@ impl Crew {
     /// When a cell cannot be dialled, or an agent does not answer in time or refuses.
     pub async fn plan(&mut self, plan: &SweepPlan) -> Result<Planned, ProbeError> {
         let id = self.plans + 1;
-        let parts = split(plan, id, &self.members)?;
+        let mut parts = split(plan, id, &self.members)?;
         self.plans = id;
         let mut answers = Vec::new();
-        for (endpoint, part) in parts {
-            let Some(hand) = self.hands.get(&endpoint).filter(|hand| hand.report().lost.is_none()) else { continue };
+        for (endpoint, hand) in self.living() {
+            let Some(part) = parts.remove(&endpoint) else { continue };
             let (answer, answered) = oneshot::channel();
             let _sent = hand.orders.send(Order::Plan(part, answer));
             answers.push((endpoint, answered));
@@ -195,13 +198,55 @@ impl Crew {
     /// # Errors
     /// When an agent does not answer in time.
     pub async fn halt(&mut self) -> Result<(), ProbeError> {
-        let mut answers = Vec::new();
-        for (endpoint, hand) in self.hands.iter().filter(|(_, hand)| hand.report().lost.is_none()) {
+        let answers = self.send_to_each(|_, answer| Order::Halt(answer));
+        self.gather_from_living(answers).await.map(|_| ())
+    }
+
+    /// Hands whose agents are not lost.
+    fn living(&self) -> impl Iterator<Item = (EndpointId, &Hand)> {
+        self.hands.iter().filter(|(_, hand)| hand.report().lost.is_none()).map(|(endpoint, hand)| (*endpoint, hand))
+    }
+
+    /// Sends every living agent an order.
+    pub(super) fn send_to_each(&self, order: impl Fn(EndpointId, Answer) -> Order) -> Vec<Awaited> {
+        let send = |(endpoint, hand): (EndpointId, &Hand)| {
             let (answer, answered) = oneshot::channel();
-            let _sent = hand.orders.send(Order::Halt(answer));
-            answers.push((*endpoint, answered));
-        }
-        self.gather(answers, Loss::Passes).await.map(|_| ())
+            let _sent = hand.orders.send(order(endpoint, answer));
+            (endpoint, answered)
+        };
+        self.living().map(send).collect()
+    }
+
+    pub(super) fn orders_of_the_living(&self) -> impl Iterator<Item = &mpsc::UnboundedSender<Order>> {
+        self.living().map(|(_, hand)| &hand.orders)
+    }
+
+    /// Waits for the answers to an order that the loss of an agent does not fail.
+    pub(super) async fn gather_from_living(&self, answers: Vec<Awaited>) -> Result<Moment, ProbeError> {
+        self.gather(answers, Loss::Passes).await
+    }
+
+    /// Whether an endpoint has an agent.
+    pub fn has(&self, endpoint: EndpointId) -> bool {
+        self.members.contains_key(&endpoint)
+    }
+
+    /// The id of the next plan, or of what is answered like one.
+    pub(super) fn next_plan(&mut self) -> u64 {
+        self.plans += 1;
+        self.plans
+    }
+
+    pub(super) fn members(&self) -> &BTreeMap<EndpointId, Member> {
+        &self.members
+    }
+
+    pub(super) fn patience(&self) -> Duration {
+        self.terms.patience
+    }
+
+    pub(super) fn report_of(&self, endpoint: EndpointId) -> Option<Report> {
+        self.hands.get(&endpoint).map(Hand::report)
     }
 
     /// What is known of every agent, those dismissed first; times count from `start`.
@@ -234,7 +279,7 @@ impl Crew {
     /// Waits for all answers; gives the latest moment among them.
     async fn gather(
         &self,
-        answers: Vec<(EndpointId, oneshot::Receiver<Result<Moment, Unanswered>>)>,
+        answers: Vec<Awaited>,
         loss: Loss,
     ) -> Result<Moment, ProbeError> {
         let until = Instant::now() + self.terms.patience;

@@ -12,7 +12,7 @@ use crate::model::endpoint::EndpointId;
 use crate::model::flow::FlowId;
 use crate::model::moment::Moment;
 use crate::model::observation::Sighting;
-use crate::wire::{FromAgent, PROTOCOL, Plan, Record, Serve, ToAgent};
+use crate::wire::{FromAgent, HeldEnd, HeldReport, Hold, PROTOCOL, Plan, Record, Serve, ServedReport, ToAgent};
 
 use super::offset::ClockOffset;
 use super::report::Report;
@@ -41,6 +41,10 @@ pub enum Order {
     Serve(Serve, Answer),
     /// Carry out a plan. First numbers are filled in by the session.
     Plan(Plan, Answer),
+    /// Hold connections open.
+    Hold(Hold, Answer),
+    /// Tell what became of them.
+    Report(u64, oneshot::Sender<Result<HeldBy, Unanswered>>),
     /// Make no more attempts.
     Halt(Answer),
     /// End the agent and the conversation.
@@ -49,6 +53,15 @@ pub enum Order {
 
 /// Where the answer to an order goes: the moment it was carried out on the harness's clock, or why it never will be.
 pub type Answer = oneshot::Sender<Result<Moment, Unanswered>>;
+
+/// What one agent knows of held connections, on the harness's clock.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct HeldBy {
+    /// Those it holds.
+    pub held: Vec<HeldReport>,
+    /// Those that others hold to it.
+    pub served: Vec<ServedReport>,
+}
 
 /// Why an order will not be carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -276,6 +289,8 @@ impl Talk {
             FromAgent::Refused { why } => Err(End::Lost(format!("the agent refused: {why}"))),
             FromAgent::Serving { .. }
             | FromAgent::Planned { .. }
+            | FromAgent::Holding { .. }
+            | FromAgent::Held { .. }
             | FromAgent::Pong { .. }
             | FromAgent::Records { .. } => Err(End::Broken("the agent did not greet first".to_owned())),
         }
@@ -298,6 +313,14 @@ impl Talk {
                 }
                 self.underway = Underway::Yes;
                 say(speak, &ToAgent::Plan(plan.clone())).await
+            }
+            Some(Order::Hold(hold, _)) => {
+                self.underway = Underway::Yes;
+                say(speak, &ToAgent::Hold(hold.clone())).await
+            }
+            Some(Order::Report(id, _)) => {
+                self.underway = Underway::Yes;
+                say(speak, &ToAgent::Report { id: *id }).await
             }
             Some(Order::Halt(_)) => {
                 // There is no answer to a halt; but what is asked after it is answered after it.
@@ -339,6 +362,20 @@ impl Talk {
                 }
                 Ok(())
             }
+            FromAgent::Holding { id } => {
+                if matches!(self.todo.front(), Some(Order::Hold(hold, _)) if hold.id == id) {
+                    self.answer(Ok((self.session.clock)()));
+                }
+                Ok(())
+            }
+            FromAgent::Held { id, held, served } => {
+                let asked = |order: &mut Order| matches!(order, Order::Report(asked, _) if *asked == id);
+                if let Some(Order::Report(_, to)) = self.todo.pop_front_if(asked) {
+                    self.underway = Underway::No;
+                    let _unheard = to.send(Ok(self.bring_over(held, served)));
+                }
+                Ok(())
+            }
             FromAgent::Pong { id, clock } => {
                 while let Some((pinged, sent)) = self.pings.pop_front_if(|(pinged, _)| *pinged <= id) {
                     if pinged == id {
@@ -361,12 +398,28 @@ impl Talk {
     fn answer(&mut self, answer: Result<Moment, Unanswered>) {
         self.underway = Underway::No;
         match self.todo.pop_front() {
-            Some(Order::Serve(_, to) | Order::Plan(_, to) | Order::Halt(to)) => {
+            Some(Order::Serve(_, to) | Order::Plan(_, to) | Order::Hold(_, to) | Order::Halt(to)) => {
                 // Who does not wait any more has given up already.
                 let _unheard = to.send(answer);
             }
+            Some(Order::Report(_, to)) => {
+                let _unheard = to.send(answer.map(|_| HeldBy::default()));
+            }
             Some(Order::End) | None => {}
         }
+    }
+
+    /// What an agent says of held connections, on our clock.
+    fn bring_over(&self, held: Vec<HeldReport>, served: Vec<ServedReport>) -> HeldBy {
+        let end = |end: Option<(Moment, HeldEnd)>| end.map(|(at, how)| (self.ours(at), how));
+        let held = held.into_iter().map(|report| HeldReport {
+            opened: report.opened.map(|at| self.ours(at)),
+            gaps: report.gaps.iter().map(|(from, until)| (self.ours(*from), self.ours(*until))).collect(),
+            end: end(report.end),
+            ..report
+        });
+        let served = served.into_iter().map(|report| ServedReport { end: end(report.end), ..report });
+        HeldBy { held: held.collect(), served: served.collect() }
     }
 
     fn record(&mut self, first: u64, records: Vec<Record>, launched: Moment, arrived: Moment) {

@@ -1,13 +1,13 @@
 //! A plan for the whole matrix, split into one for each agent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::model::endpoint::{Addresses, EndpointId};
 use crate::model::flow::{Flow, FlowId};
 use crate::model::moment::{Moment, nanoseconds};
-use crate::wire::{Plan, PlannedCell};
+use crate::wire::{Lane, Persist, Plan, PlannedCell};
 
 use super::{Member, Pace, ProbeError};
 
@@ -30,6 +30,10 @@ pub struct SweepPlan {
     pub self_dial: Duration,
     /// Destinations without an agent, by what answers there.
     pub services: BTreeMap<EndpointId, Facade>,
+    /// Which of the plans under way it replaces.
+    pub lane: Lane,
+    /// Cells on which long attempts are made besides, and how.
+    pub persist: Option<Persistence>,
 }
 
 /// A destination without an agent of its own: a Service.
@@ -41,6 +45,17 @@ pub struct Facade {
     pub addresses: Addresses,
     /// The names of all who may answer there.
     pub answered_by: Vec<String>,
+}
+
+/// Long attempts: see [`Persist`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Persistence {
+    /// On these cells.
+    pub cells: BTreeSet<FlowId>,
+    /// Each once in this.
+    pub every: Duration,
+    /// An attempt gives up after this.
+    pub deadline: Duration,
 }
 
 impl SweepPlan {
@@ -56,6 +71,8 @@ impl SweepPlan {
             expires: Duration::from_secs(3600),
             self_dial: (deadline / 2).max(Duration::from_millis(100)),
             services: BTreeMap::new(),
+            lane: Lane::Main,
+            persist: None,
         }
     }
 }
@@ -112,8 +129,15 @@ pub fn split(
             cell.phase = share(interval, turn * sources + source, steps);
         }
     }
-    let plan_of = |cells| Plan {
+    let persist = |cells: &[PlannedCell]| {
+        let wanted = plan.persist.as_ref()?;
+        let cells = cells.iter().map(|cell| cell.cell).filter(|cell| wanted.cells.contains(&FlowId(*cell))).collect();
+        Some(Persist { cells, every: nanoseconds(wanted.every), deadline: nanoseconds(wanted.deadline) })
+    };
+    let plan_of = |cells: Vec<PlannedCell>| Plan {
         id,
+        lane: plan.lane,
+        persist: persist(&cells).filter(|persist| !persist.cells.is_empty()),
         cells,
         interval,
         attempts: plan.pace.attempts,

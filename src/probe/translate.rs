@@ -34,6 +34,9 @@ pub fn translate(endpoint: EndpointId, record: Record, ours: impl Fn(Moment) -> 
             last: ours(last),
             outcome,
         },
+        Record::Persisted { cell, launched, ended, outcome } => {
+            Sighting::Persisted { flow: FlowId(cell), launched: ours(launched), ended: ours(ended), outcome }
+        }
         Record::Blind { from, until, why } => Sighting::Blind { endpoint, from: ours(from), until: ours(until), why },
     })
 }

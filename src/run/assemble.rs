@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use super::Order;
+use super::established;
 use super::pipeline::{ATTEMPTS, Temper};
 use crate::exit::Exit;
 use crate::fabric::Placement;
@@ -16,6 +17,7 @@ use crate::model::matrix::Matrix;
 use crate::model::moment::Moment;
 use crate::model::prediction::{Predictions, Reason, ReasonId};
 use crate::model::verdict::{Intent, Meaning};
+use crate::model::watch::{Established, Fate, Newborn, WatchInfo};
 use crate::scenario::world::World;
 use crate::scenario::{Change, Scenario};
 
@@ -43,7 +45,8 @@ pub(super) fn endpoints(scenario: &Scenario, placed: &BTreeMap<EndpointId, Place
             serves: world.map(|world| world.serves(id).to_vec()).unwrap_or_default(),
         }
     };
-    scenario.endpoints().iter().enumerate().map(describe).collect()
+    let named = scenario.endpoints().len() - scenario.newborns().len();
+    scenario.endpoints().iter().enumerate().take(named).map(describe).collect()
 }
 
 /// A change in words.
@@ -204,6 +207,30 @@ pub(super) fn exit_of(document: &Document) -> Exit {
     if command.is_some_and(|command| command.status.as_deref() != Some("exit 0")) {
         gravest = gravest.max(Exit::Inconclusive);
     }
+    if let Some(watch) = &document.watch {
+        gravest = watch.newborns.iter().map(exit_of_newborn).fold(gravest, Exit::max);
+        gravest = watch.established.iter().map(|held| exit_of_held(held, watch)).fold(gravest, Exit::max);
+    }
     let judged = document.stages.iter().filter(|stage| stage.name != BASELINE);
     judged.map(|stage| Exit::of(&stage.counts)).fold(gravest, Exit::max)
+}
+
+/// What a held connection comes to. One that a step denies is told of, not judged.
+fn exit_of_held(held: &Established, watch: &WatchInfo) -> Exit {
+    match &held.fate {
+        _ if held.denied_by.is_some() => Exit::Ok,
+        Fate::Survived => Exit::Ok,
+        Fate::Stalled if established::stall(held).is_some_and(|us| us <= watch.budgets.max_outage_us) => Exit::Ok,
+        Fate::Stalled | Fate::Ended { .. } => Exit::Outage,
+        Fate::NotSeen { .. } => Exit::Inconclusive,
+    }
+}
+
+/// What a newborn comes to. One that was cut short by the watch's end, or could not be made, shows nothing.
+fn exit_of_newborn(newborn: &Newborn) -> Exit {
+    match (newborn.leaked.is_empty(), newborn.connected_after_us) {
+        (false, _) => Exit::Leak,
+        (true, Some(_)) => Exit::Ok,
+        (true, None) => Exit::Inconclusive,
+    }
 }

@@ -9,8 +9,10 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::draft::Draft;
 use super::error::{Refusal, chain};
+use super::established::{self, Hold};
 use super::stop::Stop;
-use super::{Keep, Order, assemble, carry, keepsakes, suspect, tolerance};
+use super::vigil::Watched;
+use super::{Keep, Order, assemble, carry, keepsakes, newborns, suspect, tolerance};
 use crate::clock;
 use crate::fabric::{Fabric, Realised};
 use crate::judge::{Agents, Baseline, Judge, Proven, Rules, Who, window};
@@ -22,7 +24,9 @@ use crate::model::matrix::Matrix;
 use crate::model::moment::Moment;
 use crate::model::observation::Sighting;
 use crate::model::port::{Port, Protocol};
-use crate::model::verdict::Intent;
+use crate::model::prediction::Predictions;
+use crate::model::verdict::{Intent, Verdict};
+use crate::model::watch::Established;
 use crate::oracle;
 use crate::probe::behind::{Behind, Relay};
 use crate::probe::{Crew, Facade, Member, Pace, SweepPlan, Terms, fitting, pace};
@@ -53,6 +57,9 @@ const BLIND_SHARE: u64 = 20;
 /// No pace is slower than this by itself.
 const SLOWEST: Duration = Duration::from_millis(500);
 
+/// How often a message goes over a connection that is held through a step.
+const HELD_PACE: Duration = Duration::from_millis(100);
+
 /// What an agent listens on that nobody calls.
 const UNCALLED: Port = Port { number: NonZeroU16::new(8080).unwrap(), protocol: Protocol::Tcp };
 
@@ -66,6 +73,9 @@ pub(super) async fn run<F: Fabric>(
     show: &mut (dyn FnMut(&Document) + Send),
     say: &(dyn Fn(&[String]) + Sync),
 ) -> Result<Document, Refusal> {
+    let roomy = order.vigil.as_ref().and_then(|vigil| vigil.births).map(|b| newborns::make_room(order.scenario, &b));
+    let roomy = roomy.transpose()?;
+    let order = &Order { scenario: roomy.as_ref().unwrap_or(order.scenario), ..order.clone() };
     let mut draft = Draft::new(order, temper, tell);
     let stop = stop.within(order.timeout.map(margin));
     draft.begin("world", None);
@@ -132,24 +142,33 @@ pub(super) struct Voyage<'a> {
 
 /// What agents were told to try.
 #[derive(PartialEq)]
-struct Planned {
-    cells: Arc<CellSet>,
-    services: BTreeMap<EndpointId, Facade>,
+pub(super) struct Planned {
+    pub(super) cells: Arc<CellSet>,
+    pub(super) services: BTreeMap<EndpointId, Facade>,
 }
 
 /// What goes on from stage to stage.
 pub(super) struct Under {
     pub(super) crew: Crew,
     pub(super) sightings: UnboundedReceiver<Sighting>,
-    who: Who,
+    pub(super) who: Who,
     proven: Proven,
     agents: Agents,
     /// What the agents try.
-    planned: Option<Planned>,
+    pub(super) planned: Option<Planned>,
     /// Tells of Services what follows from what agents tell.
     relay: Relay,
     /// The pace of the present plan.
-    pace: Pace,
+    pub(super) pace: Pace,
+    /// What became of connections that were held through a step that denies them.
+    pub(super) established: Vec<Established>,
+}
+
+impl Under {
+    /// What is probed just now.
+    pub(super) fn probed(&self, stage: &Stage) -> Arc<CellSet> {
+        Arc::clone(self.planned.as_ref().map_or(&stage.cells, |planned| &planned.cells))
+    }
 }
 
 impl Voyage<'_> {
@@ -181,6 +200,7 @@ impl Voyage<'_> {
             planned: None,
             relay,
             pace: Pace { interval: Duration::ZERO, attempts: 1 },
+            established: Vec::new(),
         };
         let result = self.stages(world, &mut under).await;
         let began = self.draft.began();
@@ -296,6 +316,7 @@ impl Voyage<'_> {
         self.draft.begin(&stage.name, Some(stage.cells.len() as u64));
         let mut after = stage.world.clone();
         settle(&mut after, world);
+        let held = self.hold_denied(stage, &after, under).await?;
         // Whoever goes is dismissed first: an agent that vanishes by order is not a lost one.
         for change in &stage.changes {
             if let Change::RemovePod(pod) = change {
@@ -331,16 +352,22 @@ impl Voyage<'_> {
         let ended = self.converge(&mut judge, under).await?;
         let now = clock::now();
         let took = now.since(enacted.sent);
-        let (after, proven) =
+        let (converged, proven) =
             judge.standing(now).converged.map_or((took, took), |c| (c.after, c.at.since(enacted.sent)));
         self.draft.end();
-        let watched = self.watch_if_last(stage, ended, world, under, &mut judge).await;
+        let right = predictions.matrix().map(|id, _, prediction| {
+            let wanted = stage.intent.get(id).and_then(|intent| intent.verdict());
+            prediction.meaning.verdict().or(wanted)
+        });
+        self.release_denied(&stage.name, held, under).await;
+        let scene = Watched { stage, after: &after, right: &right };
+        let watched = self.watch_if_last(&scene, ended, world, under, &mut judge).await;
         let judged = assemble::Judged {
             name: &stage.name,
             changes: stage.changes.iter().map(|change| assemble::in_words(change, scenario)).collect(),
             sent: enacted.sent,
             acknowledged: enacted.acknowledged,
-            convergence: convergence(ended, after, proven),
+            convergence: convergence(ended, converged, proven),
             judgements: load.fill(&stage.cells, judge.verdicts(clock::now())),
             intent: &stage.intent,
             predictions: &predictions,
@@ -351,20 +378,72 @@ impl Voyage<'_> {
         watched
     }
 
+    /// Before a step, where connections are to be held: opens one for every flow that works now and that the step
+    /// denies, to show what a new denial does to it.
+    async fn hold_denied(
+        &mut self,
+        stage: &Stage,
+        after: &World,
+        under: &mut Under,
+    ) -> Result<Vec<(FlowId, Flow)>, String> {
+        let holds = self.order.vigil.as_ref().is_some_and(|vigil| vigil.hold == Hold::All);
+        let stages = self.order.scenario.stages();
+        let before = stages.iter().position(|other| other.name == stage.name).and_then(|place| place.checked_sub(1));
+        let Some(before) = before.and_then(|place| stages.get(place)).filter(|_| holds) else { return Ok(Vec::new()) };
+        let mut world = before.world.clone();
+        for id in before.world.endpoints() {
+            if let Some(addresses) = after.addresses(id) {
+                world.set_addresses(id, addresses);
+            }
+        }
+        let place = |cells: &CellSet, flow: &Flow| cells.table().find(flow).and_then(|id| cells.place(id));
+        // Only what is probed just now has agents at both ends.
+        let Some(probed) = under.planned.as_ref().map(|planned| Arc::clone(&planned.cells)) else {
+            return Ok(Vec::new());
+        };
+        let common = CellSet::new(Arc::clone(stage.cells.table()), |flow| {
+            [&before.cells, &stage.cells, &probed].iter().all(|cells| place(cells, flow).is_some())
+        });
+        let common = Arc::new(common);
+        let (now, then) = (oracle::predict(&world, &common), oracle::predict(after, &common));
+        let says = |predictions: &Predictions, id| {
+            predictions.matrix().get(id).and_then(|prediction| prediction.meaning.verdict())
+        };
+        let (held, _) = established::choose(&common, |id, flow| {
+            under.crew.has(flow.destination)
+                && says(&now, id) == Some(Verdict::Allowed) && says(&then, id) == Some(Verdict::Denied)
+        });
+        if !held.is_empty() {
+            under.crew.hold(&held, HELD_PACE, Duration::from_secs(3600)).await.map_err(|error| chain(&error))?;
+            // Long enough for each to be open and to have carried something before the step.
+            tokio::time::sleep(HELD_PACE * 5).await;
+        }
+        Ok(held)
+    }
+
+    /// What became of them.
+    async fn release_denied(&mut self, step: &str, held: Vec<(FlowId, Flow)>, under: &mut Under) {
+        if !held.is_empty() {
+            tokio::time::sleep(HELD_PACE * 5).await;
+            let told = self.release(&held, HELD_PACE, Some(step), under).await;
+            under.established.extend(told);
+        }
+    }
+
     /// Watches, if that was asked for and this is the stage to be watched. A world that is wrong already is not: what
     /// was to be found out is how it fares while it is right.
     async fn watch_if_last<R: Realised>(
         &mut self,
-        stage: &Stage,
+        watched: &Watched<'_>,
         ended: Ended,
         world: &mut R,
         under: &mut Under,
         judge: &mut Judge,
     ) -> Result<(), String> {
-        let last = self.order.scenario.stages().last().is_some_and(|last| last.name == stage.name);
+        let last = self.order.scenario.stages().last().is_some_and(|last| last.name == watched.stage.name);
         let Some(vigil) = self.order.vigil.as_ref().filter(|_| last) else { return Ok(()) };
         match ended {
-            Ended::Reached => self.keep_vigil(vigil, stage, world, under, judge).await,
+            Ended::Reached => self.keep_vigil(vigil, watched, world, under, judge).await,
             Ended::Stopped => Err(interrupted()),
             Ended::TimedOut | Ended::Deserted => {
                 Err("not watched, and no command was run: the world was not as it should be to begin with".into())
@@ -423,16 +502,20 @@ impl Voyage<'_> {
     }
 
     async fn plan_at(&mut self, planned: Planned, pace: Pace, under: &mut Under) -> Result<Moment, String> {
+        let start = under.crew.plan(&self.sweep(&planned, pace)).await.map_err(|error| chain(&error))?.start;
+        under.planned = Some(planned);
+        under.pace = pace;
+        Ok(start)
+    }
+
+    /// A plan for these cells.
+    pub(super) fn sweep(&self, planned: &Planned, pace: Pace) -> SweepPlan {
         let wanted: Vec<(FlowId, Flow)> = planned.cells.iter().map(|(id, flow)| (id, *flow)).collect();
         let deadline = self.deadline();
         // Silence is trusted when its socket was looked at once more after the deadline, and connections come about in
         // the kernel without the agent. A datagram waits to be read, and counts where it is read within the deadline.
         let services = planned.services.clone();
-        let plan = SweepPlan { slack: deadline * 4 / 5, services, ..SweepPlan::new(wanted, pace, deadline) };
-        let start = under.crew.plan(&plan).await.map_err(|error| chain(&error))?.start;
-        under.planned = Some(planned);
-        under.pace = pace;
-        Ok(start)
+        SweepPlan { slack: deadline * 4 / 5, services, ..SweepPlan::new(wanted, pace, deadline) }
     }
 
     pub(super) fn deadline(&self) -> Duration {
@@ -497,7 +580,7 @@ fn interrupted() -> String {
 }
 
 /// Puts the addresses the fabric gave in place of the planned ones.
-fn settle<R: Realised>(world: &mut World, realised: &R) {
+pub(super) fn settle<R: Realised>(world: &mut World, realised: &R) {
     for (id, placement) in realised.placements() {
         world.set_addresses(*id, placement.addresses);
     }
@@ -507,7 +590,7 @@ fn settle<R: Realised>(world: &mut World, realised: &R) {
 /// at a port where nobody listens a denial could not be told from a refusal. One that nobody calls listens all the
 /// same: by calling itself it shows that it is alive. Pods behind a Service listen where it leads, called by nobody else
 /// though they may be.
-fn members<R: Realised>(scenario: &Scenario, endpoints: impl Iterator<Item = EndpointId>, realised: &R) -> Vec<Member> {
+pub(super) fn members<R: Realised>(scenario: &Scenario, endpoints: impl Iterator<Item = EndpointId>, realised: &R) -> Vec<Member> {
     let mut ports: BTreeMap<EndpointId, BTreeSet<Port>> = BTreeMap::new();
     for (_, flow) in scenario.flows().iter() {
         if flow.port.protocol != Protocol::Sctp {

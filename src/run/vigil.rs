@@ -1,18 +1,30 @@
 //! The watch: after the last stage has converged, every cell is probed on until what is waited for has come about.
 
+use std::collections::BTreeSet;
 use std::future::pending;
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
 
 use super::assemble::micros;
 use super::command::{Command, Ran};
+use super::error::chain;
+use super::established::{self, Hold};
+use super::newborns::{self, Births, Nursery};
 use super::pipeline::{Under, Voyage};
 use crate::clock;
 use crate::fabric::Realised;
 use crate::judge::Judge;
 use crate::model::document::Happening;
-use crate::model::watch::{Budgets, WatchInfo};
-use crate::probe::Pace;
+use crate::model::flow::{Flow, FlowId};
+use crate::model::matrix::Matrix;
+use crate::model::moment::Moment;
+use crate::model::verdict::Verdict;
+use crate::model::watch::{Budgets, Established, WatchInfo};
+use crate::probe::{Pace, Persistence, SweepPlan};
 use crate::scenario::Stage;
+use crate::scenario::world::World;
 use crate::watch::{self, Ended, Post, Quiet};
 
 /// How to watch, and until when.
@@ -28,6 +40,25 @@ pub struct Vigil<'a> {
     pub max_outage: Duration,
     /// The same for leaks.
     pub max_leak: Duration,
+    /// Whether connections are held open all along.
+    pub hold: Hold,
+    /// Pods that are born meanwhile, if any are to be.
+    pub births: Option<Births<'a>>,
+}
+
+/// What is watched.
+pub(super) struct Watched<'a> {
+    pub(super) stage: &'a Stage,
+    /// The world, with the addresses it really has.
+    pub(super) after: &'a World,
+    /// What is right for each cell: its meaning, or its intent where that is unknown.
+    pub(super) right: &'a Matrix<Option<Verdict>>,
+}
+
+impl Watched<'_> {
+    fn is(&self, id: FlowId, verdict: Verdict) -> bool {
+        self.right.get(id).copied().flatten() == Some(verdict)
+    }
 }
 
 /// What is waited for.
@@ -69,7 +100,14 @@ const TRIAL: Duration = Duration::from_millis(1500);
 /// It is not held where more than one attempt in so many could not see.
 const LOSS: u64 = 20;
 /// No pace is slower than this by itself.
-const SLOWEST: Duration = Duration::from_secs(10);
+const SLOWEST: Duration = Duration::from_secs(1);
+/// Each denied flow has a long attempt once in this,
+const LONG_EVERY: Duration = Duration::from_secs(5);
+/// but all of them together no more often than this.
+const LONG_SPACING: Duration = Duration::from_millis(20);
+/// Long enough for the kernel to repeat a first packet twice, after 1 s and 3 s.
+const LONG_DEADLINE: Duration = Duration::from_secs(4);
+const HOUR: Duration = Duration::from_secs(3600);
 /// A command is started only after so much of a watch: what it does is held against what was before.
 const LEAD: Duration = Duration::from_secs(1);
 
@@ -78,8 +116,8 @@ impl Voyage<'_> {
     pub(super) async fn keep_vigil<R: Realised>(
         &mut self,
         vigil: &Vigil<'_>,
-        _stage: &Stage,
-        _world: &mut R,
+        watched: &Watched<'_>,
+        world: &mut R,
         under: &mut Under,
         judge: &mut Judge,
     ) -> Result<(), String> {
@@ -87,26 +125,44 @@ impl Voyage<'_> {
         let from = judge.standing(now).converged.map_or(now, |converged| converged.at);
         let (seen, unseen) = judge.sight();
         self.draft.begin("trial of the pace", None);
-        let tried = self.settle_pace(vigil, under, judge).await;
+        let tried = self.settle_pace(vigil, watched, under, judge).await;
         self.draft.end();
         let interval = tried?;
+        let held = match vigil.hold {
+            Hold::All => self.hold_allowed(watched, interval, under).await?,
+            Hold::None => Vec::new(),
+        };
         judge.watch_at(interval);
 
         self.draft.begin("watch", None);
         let persistent = judge.persistent();
         let tell = self.draft.tell();
         let mut ran = None;
-        let ended = {
-            let quiet = match vigil.until {
-                Until::Command(_) => vigil.quiet,
-                // Nothing is waited for but the records of what was tried until then.
-                Until::Over(_) | Until::Told(_) => {
-                    Quiet { lasts: Duration::ZERO, at_most: self.patience_with_records() }
-                }
-            };
-            let stop = self.stop;
-            let post = Post { sightings: &mut under.sightings, clock: clock::now, listener: tell };
-            match vigil.until {
+        let quiet = match vigil.until {
+            Until::Command(_) => vigil.quiet,
+            // Nothing is waited for but the records of what was tried until then.
+            Until::Over(_) | Until::Told(_) => Quiet { lasts: Duration::ZERO, at_most: self.patience_with_records() },
+        };
+        let (stop, began) = (self.stop, self.draft.began());
+        let (mut tee, branch) = newborns::tee(&mut under.sightings);
+        let over = CancellationToken::new();
+        let probed = under.planned.as_ref().map_or(&watched.stage.cells, |planned| &planned.cells);
+        let probed = Arc::clone(probed);
+        let nursery = Nursery {
+            scenario: self.order.scenario,
+            world,
+            crew: &mut under.crew,
+            branch,
+            without: watched.after.clone(),
+            probed,
+            rules: *judge.rules(),
+            who: under.who.clone(),
+            tell,
+            micros: &move |at: Moment| micros(at.since(began)),
+        };
+        let watching = async {
+            let post = Post { sightings: &mut tee, clock: clock::now, listener: tell };
+            let ended = match vigil.until {
                 Until::Over(duration) => {
                     watch::observe(judge, post, tokio::time::sleep(duration), quiet, stop.wait()).await
                 }
@@ -122,20 +178,23 @@ impl Voyage<'_> {
                 }
                 Until::Command(argv) => {
                     let mut command = Command::new(argv, tell);
-                    let ended = {
-                        let run = async {
-                            tokio::time::sleep(LEAD).await;
-                            command.run().await;
-                        };
-                        watch::observe(judge, post, run, quiet, stop.wait()).await
+                    let run = async {
+                        tokio::time::sleep(LEAD).await;
+                        command.run().await;
                     };
+                    let ended = watch::observe(judge, post, run, quiet, stop.wait()).await;
                     ran = Some(command.end(stop.code()).await);
                     ended
                 }
-            }
+            };
+            over.cancel();
+            ended
         };
+        let (ended, born) = tokio::join!(watching, nursery.tend(vigil.births, &over));
         let until = clock::now();
         self.draft.end();
+        let mut established = std::mem::take(&mut under.established);
+        established.extend(self.release(&held, established::pace(interval), None, under).await);
 
         let (now_seen, now_unseen) = judge.sight();
         let info = WatchInfo {
@@ -148,8 +207,8 @@ impl Voyage<'_> {
             interval_us: micros(interval),
             persistent: judge.persistent().saturating_sub(persistent),
             budgets: Budgets { max_outage_us: micros(vigil.max_outage), max_leak_us: micros(vigil.max_leak) },
-            established: Vec::new(),
-            newborns: Vec::new(),
+            established,
+            newborns: born,
         };
         self.draft.document.watch = Some(info);
         self.conclude(ended, ran)
@@ -189,6 +248,7 @@ impl Voyage<'_> {
     async fn settle_pace(
         &mut self,
         vigil: &Vigil<'_>,
+        watched: &Watched<'_>,
         under: &mut Under,
         judge: &mut Judge,
     ) -> Result<Duration, String> {
@@ -198,7 +258,7 @@ impl Voyage<'_> {
         // A pace that somebody asked for gets a second chance: the machine may have been busy just then.
         let mut chances = if asked.is_some() { 2 } else { 1 };
         loop {
-            self.replan(Pace { interval, attempts: 1 }, under).await?;
+            self.plan_watch(vigil, watched, interval, under).await?;
             judge.watch_at(interval);
             let (seen, unseen) = self.try_pace(judge, under, interval).await?;
             if unseen * LOSS <= seen + unseen {
@@ -228,6 +288,74 @@ impl Voyage<'_> {
             Some(refused) => Err(format!("{refused}; `--interval {}` can be", show(interval))),
             None => Ok(interval),
         }
+    }
+
+    /// Has the agents try every cell once in an interval, and the denied ones by long attempts besides.
+    async fn plan_watch(
+        &mut self,
+        vigil: &Vigil<'_>,
+        watched: &Watched<'_>,
+        interval: Duration,
+        under: &mut Under,
+    ) -> Result<(), String> {
+        let Some(planned) = under.planned.take() else { return Ok(()) };
+        let cells = &planned.cells;
+        let denied: BTreeSet<FlowId> =
+            cells.iter().map(|(id, _)| id).filter(|id| watched.is(*id, Verdict::Denied)).collect();
+        let every = LONG_EVERY.max(LONG_SPACING.saturating_mul(u32::try_from(denied.len()).unwrap_or(u32::MAX)));
+        let persist = Persistence { cells: denied, every, deadline: LONG_DEADLINE };
+        let expires = match vigil.until {
+            Until::Over(duration) => duration.saturating_add(HOUR),
+            Until::Told(_) | Until::Command(_) => HOUR * 24,
+        };
+        let pace = Pace { interval, attempts: 1 };
+        let plan = SweepPlan { persist: Some(persist), expires, ..self.sweep(&planned, pace) };
+        under.planned = Some(planned);
+        under.crew.plan(&plan).await.map_err(|error| chain(&error))?;
+        under.pace = pace;
+        Ok(())
+    }
+
+    /// Has a connection held open for every allowed TCP flow, or for as many as are reasonable.
+    async fn hold_allowed(
+        &mut self,
+        watched: &Watched<'_>,
+        interval: Duration,
+        under: &mut Under,
+    ) -> Result<Vec<(FlowId, Flow)>, String> {
+        let probed = under.probed(watched.stage);
+        let allowed = |id, flow: &Flow| watched.is(id, Verdict::Allowed) && under.crew.has(flow.destination);
+        let (held, all) = established::choose(&probed, allowed);
+        if all > held.len() {
+            self.draft.warn(format!("connections are held open for {} of {all} allowed flows", held.len()));
+        }
+        let every = established::pace(interval);
+        under.crew.hold(&held, every, HOUR * 24).await.map_err(|error| chain(&error))?;
+        Ok(held)
+    }
+
+    /// Asks what became of held connections, and closes them.
+    pub(super) async fn release(
+        &mut self,
+        held: &[(FlowId, Flow)],
+        every: Duration,
+        denied_by: Option<&str>,
+        under: &mut Under,
+    ) -> Vec<Established> {
+        if held.is_empty() {
+            return Vec::new();
+        }
+        let holdings = under.crew.holdings(held).await;
+        // They are closed in any case when their agents end.
+        let _late = under.crew.hold(&[], every, HOUR).await;
+        let told = held.iter().zip(holdings).map(|((_, flow), holding)| {
+            let ends = [flow.source, flow.destination];
+            let blind: Vec<_> = ends.into_iter().flat_map(|end| under.crew.blindness(end)).collect();
+            let flow = self.order.scenario.named(flow);
+            let case = established::Case { flow, holding, blind: &blind, every, denied_by };
+            established::assess(case, |at| self.draft.micros(at))
+        });
+        told.collect()
     }
 
     /// How many attempts could see, and how many could not, in a while of this pace.

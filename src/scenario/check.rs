@@ -1,7 +1,7 @@
 //! Makes a valid [`Scenario`] of what was written: resolves every name, plays the steps through, lays out the cells and
 //! writes the expectations into them.
 
-mod addresses;
+pub(in crate::scenario) mod addresses;
 mod cast;
 mod cells;
 mod expectations;
@@ -98,6 +98,7 @@ pub(super) fn check(
         timing,
         known,
         requirement: raw.requires.as_ref().map(|raw| Requirement { calico: raw.calico.value.clone() }),
+        newborns: Vec::new(),
         deny: raw.deny.map(|at| at.value).unwrap_or_default(),
         warnings: Vec::new(),
         remarks: Vec::new(),

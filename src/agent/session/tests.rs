@@ -7,7 +7,7 @@ use tokio::task::{LocalSet, spawn_local};
 use super::*;
 use crate::agent::state::State;
 use crate::model::port::Protocol;
-use crate::wire::{Plan, PlannedCell, Record, Serve};
+use crate::wire::{Lane, Plan, PlannedCell, Record, Serve};
 
 /// The harness's end of a stream.
 struct Harness {
@@ -88,6 +88,7 @@ fn plan(id: u64) -> ToAgent {
     };
     ToAgent::Plan(Plan {
         id,
+        lane: Lane::Main,
         cells: vec![cell],
         interval: 5_000_000,
         attempts: 1,
@@ -95,6 +96,7 @@ fn plan(id: u64) -> ToAgent {
         slack: 500_000_000,
         turns: None,
         expires: 60_000_000_000,
+        persist: None,
         self_dial: 1_000_000_000,
     })
 }
@@ -103,7 +105,7 @@ fn plan(id: u64) -> ToAgent {
 async fn who_does_not_introduce_himself_is_refused() {
     let hello = |protocol, token: &str| ToAgent::Hello { protocol, token: token.to_owned(), resume: 0 };
     for (first, why) in [
-        (hello(PROTOCOL + 1, "t"), "this agent speaks protocol 1, not 2"),
+        (hello(PROTOCOL + 1, "t"), "this agent speaks protocol 2, not 3"),
         (hello(PROTOCOL, "u"), "the token is wrong"),
         (hello(PROTOCOL, ""), "the token is wrong"),
         (ToAgent::Halt, "the first line must be a hello"),

@@ -7,6 +7,7 @@ use tokio_test::io::Builder;
 use super::*;
 use crate::fabric::Stream;
 use crate::model::observation::{Blindness, Outcome};
+use crate::wire::Lane;
 
 /// Hands out the streams it was given, one after the other; then there is no way.
 struct Ways(Mutex<VecDeque<Box<dyn Stream>>>);
@@ -271,6 +272,7 @@ async fn a_plan_begins_behind_the_last_number_and_a_refusal_reaches_who_asked() 
     };
     let plan = Plan {
         id: 3,
+        lane: Lane::Main,
         cells: vec![cell(2), cell(5)],
         interval: 1,
         attempts: 1,
@@ -278,6 +280,7 @@ async fn a_plan_begins_behind_the_last_number_and_a_refusal_reaches_who_asked() 
         slack: 1,
         turns: None,
         expires: 1,
+        persist: None,
         self_dial: 1,
     };
     rig.orders.send(Order::Plan(plan, answer)).unwrap();

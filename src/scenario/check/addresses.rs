@@ -15,7 +15,7 @@ pub(super) const OUTSIDE: u16 = 254;
 const ROUND: u8 = 2;
 
 /// Gives out addresses in order, passing over those that the file gives itself.
-pub(super) struct Plan {
+pub(in crate::scenario) struct Plan {
     families: Vec<Family>,
     taken: HashSet<IpAddr>,
     pods: BTreeMap<u8, u16>,

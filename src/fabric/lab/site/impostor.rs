@@ -108,6 +108,8 @@ fn instruct(impostor: &Agent, ports: Vec<Port>) -> io::Result<()> {
             FromAgent::Refused { why } => return Err(io::Error::other(why)),
             FromAgent::Welcome { .. }
             | FromAgent::Planned { .. }
+            | FromAgent::Holding { .. }
+            | FromAgent::Held { .. }
             | FromAgent::Pong { .. }
             | FromAgent::Records { .. } => {}
         }

@@ -1,0 +1,464 @@
+//! Simulated upgrades in the lab: a fault goes through a watched world on a schedule, and the windows found must be the
+//! windows made, within two probe intervals, and nothing else.
+//!
+//! `cargo test --test watch` proves each once. `cargo test --release --test watch -- --ignored` is a stage of its own: twenty
+//! repetitions of each (`LEAKPROOF_REPEATS`), and a quiet watch of ten minutes (`LEAKPROOF_MINUTES`) with 20 pods under a
+//! competing load.
+//!
+//! What a starved machine could not see says nothing either way: such a run is made again, a few times. What was seen
+//! wrongly fails at once.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use leakproof::model::document::{Cell, Document};
+use leakproof::model::finding::{Call, Window};
+use leakproof::model::verdict::{Meaning, Verdict};
+use leakproof::model::watch::{Fate, KnownOutcome, Standing, WatchInfo};
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_leakproof");
+
+/// A machine may be too busy to see so many times in a row before that fails.
+const TRIES: usize = 5;
+
+/// The edges of a window are known to within the time the lab took to make them.
+const EDGE_US: i64 = 60_000;
+
+/// A fault, and what must come of it.
+struct Case {
+    claim: &'static str,
+    arguments: &'static [&'static str],
+    exit: u8,
+    /// What the lab's journal says at the beginning and at the end of what was made; none for what makes no window.
+    made: Option<(&'static str, &'static str)>,
+    /// How each cell must have been wrong, given the node of its source and of its destination.
+    wrong: fn(&Cell, &str, &str) -> Option<Call>,
+    /// What else must hold.
+    holds: fn(&Document, &WatchInfo) -> Result<(), String>,
+}
+
+fn nothing(_: &Cell, _: &str, _: &str) -> Option<Call> {
+    None
+}
+
+fn denied(cell: &Cell) -> bool {
+    cell.meaning == Meaning::Known(Verdict::Denied)
+}
+
+/// The policy of the scenario selects the data stores, so it is their nodes that enforce it.
+fn leaks_into(cell: &Cell, node: &str, to: &str) -> Option<Call> {
+    (denied(cell) && to == node).then_some(Call::Leak)
+}
+
+fn survived(_: &Document, watch: &WatchInfo) -> Result<(), String> {
+    if watch.established.is_empty() {
+        return Err("no connection was held".into());
+    }
+    match watch.established.iter().find(|held| held.fate != Fate::Survived) {
+        Some(held) => Err(format!("a held connection did not survive: {held:?}")),
+        None => Ok(()),
+    }
+}
+
+const CASES: &[Case] = &[
+    Case {
+        claim: "a quiet watch finds nothing, and held connections survive",
+        arguments: &["--for", "4s"],
+        exit: 0,
+        made: None,
+        wrong: nothing,
+        holds: survived,
+    },
+    Case {
+        claim: "rules of a node lost for 300 ms are a leak of 300 ms into its pods",
+        arguments: &["--for", "6s", "--fault", "lose-node=1@7s+300ms"],
+        exit: 11,
+        made: Some(("node-1 lost its rules", "node-1 found its rules again")),
+        wrong: |cell, _, to| leaks_into(cell, "node-1", to),
+        holds: survived,
+    },
+    Case {
+        claim: "a late set update is an outage of those it should hold",
+        arguments: &["--for", "6s", "--fault", "late-set=2@7s+400ms"],
+        exit: 10,
+        made: Some(("node-2 has no pods in its sets", "node-2 filled its sets")),
+        wrong: |cell, _, to| {
+            let held = cell.flow.to.starts_with("data-store") && !denied(cell) && to == "node-2";
+            held.then_some(Call::Outage)
+        },
+        holds: survived,
+    },
+    Case {
+        claim: "rules rebuilt in two transactions are a leak of the moment between",
+        arguments: &["--for", "6s", "--fault", "open-moment=2@7s+300ms"],
+        exit: 11,
+        made: Some(("node-2 removed its packet filter", "node-2 built its packet filter again")),
+        wrong: |cell, _, to| leaks_into(cell, "node-2", to),
+        holds: survived,
+    },
+    Case {
+        claim: "forwarding stopped for 1.5 s is an outage of all that passes the node, and stalls what is established",
+        arguments: &["--for", "8s", "--fault", "stop-forwarding=1@7s+1500ms"],
+        exit: 10,
+        made: Some(("node-1 stopped forwarding", "node-1 forwards again")),
+        wrong: |cell, from, to| {
+            let passes = !denied(cell) && (from == "node-1" || to == "node-1");
+            passes.then_some(Call::Outage)
+        },
+        holds: |document, watch| {
+            let node = |name: &str| document.endpoints.iter().find(|e| e.name == name).and_then(|e| e.node.clone());
+            for held in &watch.established {
+                let passes =
+                    [&held.flow.from, &held.flow.to].iter().any(|name| node(name).as_deref() == Some("node-1"));
+                let expected = if passes { Fate::Stalled } else { Fate::Survived };
+                let blind = held.note.as_ref().is_some_and(|note| note.contains("could not see"));
+                if held.fate != expected && !blind {
+                    return Err(format!("{held:?} is not {expected:?}"));
+                }
+            }
+            Ok(())
+        },
+    },
+    Case {
+        claim: "an agent stopped for 2 s could not see, and nothing was out",
+        arguments: &["--for", "8s", "--fault", "stop-agent=data-store@7s+2s"],
+        exit: 6,
+        made: None,
+        wrong: nothing,
+        holds: |document, watch| {
+            let agent = document.agents.iter().find(|agent| agent.endpoint == "data-store");
+            let blind = agent.is_some_and(|agent| {
+                agent.blind.iter().any(|span| span.until_us - span.from_us > 1_800_000 && span.from_us > watch.from_us)
+            });
+            let stage = document.stages.last().map(|stage| stage.cells.as_slice()).unwrap_or_default();
+            let unsure = stage.iter().filter(|cell| cell.call == Call::Inconclusive);
+            let others = unsure.clone().any(|cell| cell.flow.from != "data-store" && cell.flow.to != "data-store");
+            match (blind, unsure.count(), others) {
+                (false, ..) => Err(format!("the agent was not blind for 2 s: {agent:?}")),
+                (_, 0, _) => Err("every flow was said to be seen".into()),
+                (_, _, true) => Err("flows of others could not be seen".into()),
+                (true, _, false) => Ok(()),
+            }
+        },
+    },
+    Case {
+        claim: "a control stream that breaks costs nothing",
+        arguments: &["--for", "6s", "--fault", "cut-stream=data-store@7s"],
+        exit: 0,
+        made: None,
+        wrong: nothing,
+        holds: |document, _| {
+            let agent = document.agents.iter().find(|agent| agent.endpoint == "data-store");
+            let again = agent.is_some_and(|agent| agent.reconnects > 0 && agent.lost.is_none());
+            if again { Ok(()) } else { Err(format!("{agent:?} was not reached anew")) }
+        },
+    },
+    Case {
+        claim: "a leak within its budget is reported and does not count",
+        arguments: &["--for", "6s", "--fault", "lose-node=1@7s+300ms", "--max-leak", "3s"],
+        exit: 0,
+        made: Some(("node-1 lost its rules", "node-1 found its rules again")),
+        wrong: |cell, _, to| leaks_into(cell, "node-1", to),
+        holds: |document, _| {
+            let windows = document.stages.iter().flat_map(|stage| &stage.cells).flat_map(|cell| &cell.windows);
+            let within = windows.filter(|window| window.standing == Standing::WithinBudget).count();
+            if within > 0 { Ok(()) } else { Err("no window is within its budget".into()) }
+        },
+    },
+    Case {
+        claim: "a command that fails makes the watch inconclusive, though all was well",
+        arguments: &["--quiet-for", "1s", "--", "sh", "-c", "echo upgrading; echo failed >&2; exit 3"],
+        exit: 6,
+        made: None,
+        wrong: nothing,
+        holds: |document, watch| {
+            let command = watch.command.as_ref().ok_or("no command in the document")?;
+            let events = document.events.iter().filter(|event| event.subject == "command").count();
+            let said = command.said.iter().any(|line| line == "failed");
+            if command.status.as_deref() == Some("exit 3") && said && events == 2 {
+                Ok(())
+            } else {
+                Err(format!("{command:?}"))
+            }
+        },
+    },
+];
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // Each trial has a world of its own to keep an eye on; beside each other they would starve each other's agents.
+    arguments.test_threads.get_or_insert(1);
+    let mut trials: Vec<Trial> = CASES.iter().map(|case| Trial::ignorable_test(case.claim, || prove(case))).collect();
+    trials.push(Trial::ignorable_test("what is known does not count, and an unexpected pass is told", known));
+    trials.push(Trial::ignorable_test("an established connection outlives the denial of its flow", outlives));
+    let long = CASES.iter().map(|case| {
+        Trial::ignorable_test(format!("again and again: {}", case.claim), || {
+            let repeats = number("LEAKPROOF_REPEATS", 20);
+            (0..repeats).try_fold(Completion::Completed, |_, _| prove(case))
+        })
+    });
+    trials.extend(long.map(|trial| trial.with_ignored_flag(true)));
+    trials.push(
+        Trial::ignorable_test("ten quiet minutes under a competing load find nothing", quiet).with_ignored_flag(true),
+    );
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn number(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}
+
+fn scenario(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios").join(name)
+}
+
+/// A watch that was run.
+struct Run {
+    document: Document,
+    watch: WatchInfo,
+    code: i32,
+    said: String,
+}
+
+enum Ran {
+    It(Box<Run>),
+    /// Nothing was watched: the machine was too busy to converge, or to hold the pace.
+    Not(String),
+    /// There is no lab here.
+    NoLab(String),
+}
+
+fn run(scenario: &Path, arguments: &[&str]) -> Result<Ran, Failed> {
+    let folder = tempfile::tempdir()?;
+    let json = folder.path().join("run.json");
+    let mut command = Command::new(PROGRAM);
+    command.arg("watch").arg(scenario).args(["--converge-within", "60s"]).arg("--json").arg(&json).args(arguments);
+    let output = command.output()?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let code = output.status.code().unwrap_or(-1);
+    if code == 4 && std::env::var_os("LEAKPROOF_REQUIRE_LAB").is_none() {
+        return Ok(Ran::NoLab(said));
+    }
+    let Ok(text) = std::fs::read_to_string(&json) else {
+        return Err(format!("exit {code} without a document:\n{said}").into());
+    };
+    let document: Document = serde_json::from_str(&text)?;
+    Ok(match document.watch.clone() {
+        Some(watch) => Ran::It(Box::new(Run { document, watch, code, said })),
+        None => Ran::Not(format!("exit {code}, nothing was watched:\n{said}")),
+    })
+}
+
+fn prove(case: &'static Case) -> Result<Completion, Failed> {
+    let mut busy = String::new();
+    for _ in 0..TRIES {
+        match run(&scenario("ai-data-pipeline.yaml"), case.arguments)? {
+            Ran::NoLab(said) => return Ok(Completion::ignored_with(said)),
+            Ran::Not(why) => busy = why,
+            Ran::It(run) => match check(case, &run) {
+                Ok(Clarity::Clear) => return Ok(Completion::Completed),
+                Ok(Clarity::Blurred(why)) => busy = why,
+                Err(why) => return Err(format!("{why}\n{}", run.said).into()),
+            },
+        }
+    }
+    Err(format!("this machine was too busy {TRIES} times; the last time: {busy}").into())
+}
+
+enum Clarity {
+    Clear,
+    /// Nothing was seen wrongly, but too little was seen.
+    Blurred(String),
+}
+
+fn check(case: &Case, run: &Run) -> Result<Clarity, String> {
+    let Run { document, watch, .. } = run;
+    let mut blurred = None;
+    let made = match case.made {
+        None => None,
+        Some((begin, end)) => {
+            let at = |what| document.events.iter().find(|event| event.what == what).map(|event| event.at_us);
+            match (at(begin), at(end)) {
+                (Some(begin), Some(end)) if begin > watch.from_us + 4 * watch.interval_us && end < watch.until_us => {
+                    Some((begin, end))
+                }
+                other => return Ok(Clarity::Blurred(format!("what was made lies outside of the watch: {other:?}"))),
+            }
+        }
+    };
+    let node = |name: &str| document.endpoints.iter().find(|e| e.name == name).and_then(|e| e.node.as_deref());
+    let stage = document.stages.last().ok_or("no stage")?;
+    for cell in &stage.cells {
+        let (from, to) = (node(&cell.flow.from).unwrap_or_default(), node(&cell.flow.to).unwrap_or_default());
+        let windows: Vec<&Window> = cell.windows.iter().filter(|w| w.last_wrong_us >= watch.from_us).collect();
+        match (made, (case.wrong)(cell, from, to)) {
+            (Some(made), Some(call)) => {
+                if let Clarity::Blurred(why) = the_window_made(cell, &windows, call, made, watch)? {
+                    blurred = Some(why);
+                }
+            }
+            _ if !windows.is_empty() => return Err(format!("{} was never wrong, but: {windows:?}", cell.flow)),
+            _ => {}
+        }
+        if cell.call == Call::Inconclusive && case.exit != 6 {
+            if cell.unseen == 0 {
+                return Err(format!("{} is inconclusive, though all was seen: {:?}", cell.flow, cell.note));
+            }
+            blurred = Some(format!("{} could not be seen: {:?}", cell.flow, cell.note));
+        }
+    }
+    if let Err(why) = (case.holds)(document, watch) {
+        // What agents could not see may be why; but then they must have said so.
+        if watch.unseen == 0 {
+            return Err(why);
+        }
+        blurred = Some(why);
+    }
+    match blurred {
+        Some(why) => Ok(Clarity::Blurred(why)),
+        None if run.code != i32::from(case.exit) => Err(format!("exit {} instead of {}", run.code, case.exit)),
+        None => Ok(Clarity::Clear),
+    }
+}
+
+/// Whether the one window found is the one that was made.
+fn the_window_made(
+    cell: &Cell,
+    windows: &[&Window],
+    call: Call,
+    (begin, end): (u64, u64),
+    watch: &WatchInfo,
+) -> Result<Clarity, String> {
+    let flow = &cell.flow;
+    let late = |a: u64, b: u64| i64::try_from(a).unwrap_or(i64::MAX) - i64::try_from(b).unwrap_or(i64::MAX);
+    for window in windows {
+        if window.call != call {
+            return Err(format!("{flow} was in {call}, not in {}: {window:?}", window.call));
+        }
+        if late(begin, window.first_wrong_us) > EDGE_US || late(window.last_wrong_us, end) > EDGE_US {
+            return Err(format!("{flow} was wrong from {begin} to {end}, not beyond: {window:?}"));
+        }
+        if window.right_before_us.is_none_or(|before| late(before, begin) > EDGE_US) {
+            return Err(format!("{flow} was wrong from {begin} on, not right: {window:?}"));
+        }
+    }
+    let two = i64::try_from(2 * watch.interval_us).unwrap_or(i64::MAX) + EDGE_US;
+    let sharp = match windows {
+        [window] => late(window.first_wrong_us, begin) <= two && late(end, window.last_wrong_us) <= two,
+        _ => false,
+    };
+    match (sharp, cell.unseen) {
+        (true, _) => Ok(Clarity::Clear),
+        (false, 0) => Err(format!("{flow} was wrong from {begin} to {end}, and that was found as {windows:?}")),
+        (false, _) => Ok(Clarity::Blurred(format!("{flow}: not all of {begin} to {end} could be seen: {windows:?}"))),
+    }
+}
+
+/// The pipeline scenario with a `known:` list.
+fn known() -> Result<Completion, Failed> {
+    let folder = tempfile::tempdir()?;
+    let text = std::fs::read_to_string(scenario("ai-data-pipeline.yaml"))?;
+    let list = "known:\n\
+        - { from: any, to: data-store-2, call: leak, reason: issue 7, until: 2999-12-31 }\n\
+        - { from: any, to: data-store, call: leak, reason: issue 8, until: 2999-12-31 }\n\
+        - { from: any, to: data-store, call: outage, reason: issue 9, until: 2020-01-01 }\n";
+    let file = folder.path().join("known.yaml");
+    std::fs::write(&file, text + list)?;
+    std::fs::copy(scenario("ai-data-pipeline.policy.yaml"), folder.path().join("ai-data-pipeline.policy.yaml"))?;
+    let mut busy = String::new();
+    for _ in 0..TRIES {
+        let run = match run(&file, &["--for", "6s", "--fault", "lose-node=1@7s+300ms"])? {
+            Ran::NoLab(said) => return Ok(Completion::ignored_with(said)),
+            Ran::Not(why) => {
+                busy = why;
+                continue;
+            }
+            Ran::It(run) => run,
+        };
+        let stage = run.document.stages.last().ok_or("no stage")?;
+        if stage.cells.iter().any(|cell| cell.call == Call::Inconclusive && cell.unseen > 0) {
+            busy = run.said;
+            continue;
+        }
+        let outcomes: Vec<KnownOutcome> = run.document.known.iter().map(|known| known.outcome).collect();
+        let expected = [KnownOutcome::Happened, KnownOutcome::Passed, KnownOutcome::Expired];
+        let told = |text: &str| run.document.warnings.iter().any(|warning| warning.contains(text));
+        let all = outcomes == expected && told("issue 8") && told("expired on 2020-01-01") && !told("issue 7");
+        if run.code != 0 || !all {
+            return Err(format!("exit {}, {outcomes:?}:\n{}", run.code, run.said).into());
+        }
+        return Ok(Completion::Completed);
+    }
+    Err(format!("this machine was too busy {TRIES} times:\n{busy}").into())
+}
+
+fn outlives() -> Result<Completion, Failed> {
+    let run = match run(&scenario("policy-over-time.yaml"), &["--for", "1s"])? {
+        Ran::NoLab(said) => return Ok(Completion::ignored_with(said)),
+        Ran::Not(why) => return Err(why.into()),
+        Ran::It(run) => run,
+    };
+    let held: Vec<(String, Option<&str>, bool)> = run
+        .watch
+        .established
+        .iter()
+        .filter(|held| held.denied_by.is_some())
+        .map(|held| (held.flow.to_string(), held.denied_by.as_deref(), held.fate == Fate::Survived))
+        .collect();
+    let expected = [
+        ("batch -> db:8080/tcp".to_owned(), Some("only web may"), true),
+        ("web -> db:8080/tcp".to_owned(), Some("nobody may"), true),
+    ];
+    if held != expected || run.code != 0 {
+        return Err(format!("exit {}, {held:?}:\n{}", run.code, run.said).into());
+    }
+    Ok(Completion::Completed)
+}
+
+/// Twenty pods, two of them behind a policy, for a long time, while every processor has something else to do.
+fn quiet() -> Result<Completion, Failed> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("twenty.yaml");
+    let pods: String =
+        (0..20).map(|n| format!("  pod-{n:02}: {{ namespace: shop, labels: {{ app: a{} }} }}\n", n % 4)).collect();
+    let text = format!(
+        "version: 1\nnamespaces: {{ shop: {{}} }}\npods:\n{pods}policies:\n- apiVersion: networking.k8s.io/v1\n  kind: NetworkPolicy\n  \
+         metadata: {{ name: half, namespace: shop }}\n  spec:\n    podSelector: {{ matchLabels: {{ app: a0 }} }}\n    \
+         ingress: [ {{ from: [ {{ podSelector: {{ matchLabels: {{ app: a1 }} }} }} ] }} ]\n\
+         expect:\n- {{ from: [ pod-01 ], to: [ pod-00 ], verdict: allowed }}\n"
+    );
+    std::fs::write(&file, text)?;
+    let minutes = number("LEAKPROOF_MINUTES", 10);
+    let stop = Arc::new(AtomicBool::new(false));
+    let hogs: Vec<_> = (0..std::thread::available_parallelism().map_or(2, std::num::NonZeroUsize::get))
+        .map(|_| {
+            let stop = Arc::clone(&stop);
+            std::thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            })
+        })
+        .collect();
+    let ran = run(&file, &["--for", &format!("{minutes}m")]);
+    stop.store(true, Ordering::Relaxed);
+    hogs.into_iter().for_each(|hog| drop(hog.join()));
+    let run = match ran? {
+        Ran::NoLab(said) => return Ok(Completion::ignored_with(said)),
+        Ran::Not(why) => return Err(why.into()),
+        Ran::It(run) => run,
+    };
+    let WatchInfo { seen, unseen, interval_us, .. } = run.watch;
+    let cells = run.document.stages.last().map(|stage| stage.cells.as_slice()).unwrap_or_default();
+    let windows =
+        cells.iter().flat_map(|cell| &cell.windows).filter(|window| window.last_wrong_us >= run.watch.from_us);
+    let windows = windows.count();
+    eprintln!("{seen} attempts seen, {unseen} not, every {} ms, {windows} windows", interval_us / 1000);
+    if windows > 0 || unseen * 100 > seen + unseen {
+        return Err(format!("{windows} windows, {unseen} of {} could not see:\n{}", seen + unseen, run.said).into());
+    }
+    Ok(Completion::Completed)
+}
