@@ -408,6 +408,7 @@ pub fn watched() -> Document {
         answered: 2_998,
         lost: u64::from(gap.is_some()) * 2,
         longest_gap: gap.map(|(from_us, until_us)| Gap { from_us, until_us }),
+        denied_by: None,
         note: note.map(Into::into),
     };
     let born = |name: &str, alive, connected, leaked: Vec<NamedFlow>, note: Option<&str>| Newborn {
@@ -505,6 +506,7 @@ pub fn hour(pods: usize) -> Document {
             answered: 36_000,
             lost: 0,
             longest_gap: Some(Gap { from_us: 900 * S, until_us: 900 * S + 130_000 }),
+            denied_by: None,
             note: None,
         });
     let established = established.collect();
