@@ -71,7 +71,8 @@ const TABLE: &[Room] = &[
             "clock", "exit", "fabric", "judge", "model", "oracle", "policy", "probe", "report", "scenario", "watch",
             "wire",
         ],
-        crates: &["tokio"],
+        // The command under watch ends as a group, and by signals.
+        crates: &["nix", "tokio"],
         except: &[],
     },
     Room {

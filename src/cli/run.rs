@@ -165,7 +165,7 @@ pub async fn run(arguments: &RunArguments, ground: &Ground, look: &Look) -> io::
 /// Where scenarios are run, made ready once for all of them.
 pub(super) enum Site {
     Lab,
-    Cluster(Connected),
+    Cluster(Box<Connected>),
 }
 
 impl Site {
@@ -174,7 +174,7 @@ impl Site {
         match arguments.on {
             On::Lab => Ok(Self::Lab),
             On::Cluster => match run::connect(arguments.which.context.as_deref(), arguments.pods.options()).await {
-                Ok(connected) => Ok(Self::Cluster(connected)),
+                Ok(connected) => Ok(Self::Cluster(Box::new(connected))),
                 Err(refusal) => {
                     output::complain(&run::chain(&refusal));
                     Err(refusal.exit())

@@ -54,8 +54,8 @@ pub enum ClusterError {
     },
     /// Something of that name is there already.
     #[error(
-        "{what} is there already{whose}; leakproof creates what it later deletes, and takes over nothing: `--adopt` \
-         probes what is there, `leakproof clean` removes what a killed run left"
+        "{what} is there already{whose}; leakproof creates what it later deletes, and takes over nothing: \
+         `leakproof clean` removes what a killed run left; what is somebody's own needs another name in the scenario"
     )]
     Exists {
         /// What.

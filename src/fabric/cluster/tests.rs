@@ -68,7 +68,7 @@ async fn a_namespace_that_is_there_ends_the_run_before_anything_is_touched() {
     fake.put(("namespaces", None, "ai-staging"), json!({ "metadata": { "name": "ai-staging" } }));
     let error = raise(&fake, &scenario).await.err().unwrap().to_string();
     assert!(error.starts_with("namespace `ai-staging` is there already"), "{error}");
-    assert!(error.contains("--adopt") && error.contains("leakproof clean"), "{error}");
+    assert!(error.contains("leakproof clean") && error.contains("another name"), "{error}");
     assert_eq!(writes(&fake), [] as [&str; 0]);
 }
 

@@ -133,16 +133,15 @@ fn checks(used: &InUse, from: Minor, target: Minor, kubernetes: Option<Minor>) -
             );
         }
         checks.extend(more(used.admin.len(), "AdminNetworkPolicies"));
-        match (used.nftables_mode.as_deref(), used.proxy.as_deref()) {
-            (None, Some("nftables")) => checks.push(
+        if used.nftables_mode.is_none() && used.proxy.as_deref() == Some("nftables") {
+            checks.push(
                 Check::warning(
                     "kube-proxy is in nftables mode, and from 3.32 on Calico's dataplane follows it by itself",
                 )
                 .advice(
                     "the switch is a restart and a sweep: set nftablesMode in the FelixConfiguration to decide when",
                 ),
-            ),
-            (None | Some(_), _) => {}
+            );
         }
         checks.push(
             Check::note(
