@@ -32,7 +32,7 @@ impl Notes {
                 self.add("attempts arrive, and nobody could tell whether their source heard an answer");
             }
             Observation::Reached if tally.unanswered > 0 => {
-                self.add(format!("{} attempts arrived without their source hearing of it", tally.unanswered));
+                self.add(format!("{} arrived without their source hearing of it", attempts(tally.unanswered)));
             }
             Observation::Translated { seen } => {
                 self.add(format!("the destination sees {seen} as the source: policies there match that address"));
@@ -59,6 +59,10 @@ pub(super) fn list(names: &[String]) -> String {
         [one] => format!("{one} is"),
         several => format!("{} are", several.join(" and ")),
     }
+}
+
+fn attempts(count: u32) -> String {
+    if count == 1 { "1 attempt".into() } else { format!("{count} attempts") }
 }
 
 pub(super) fn windows(count: usize) -> String {
