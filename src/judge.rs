@@ -237,7 +237,8 @@ impl Judge {
     /// as many turns as silences make a denial. What could not be seen before is forgiven.
     pub fn watch_at(&mut self, interval: Duration) {
         self.rules.interval = interval;
-        let turns = interval.saturating_mul(self.rules.quorum().saturating_add(1));
+        // Twice as many as that: some may not have been seen.
+        let turns = interval.saturating_mul(self.rules.quorum().saturating_mul(2));
         self.rules.window = window(self.rules.deadline, turns);
         self.cells.iter_mut().for_each(Cell::forgive_darkness);
     }

@@ -45,6 +45,12 @@ impl Rules {
         self.window.max(self.interval.saturating_mul(2))
     }
 
+    /// How long nothing may be proven of a cell that is watched: as long as a denial takes to be seen.
+    pub(super) fn blink(&self) -> Duration {
+        let turns = self.interval.saturating_mul(self.quorum().saturating_add(1));
+        self.lookback().min(self.deadline.max(turns))
+    }
+
     /// How long single attempts are remembered before they are summed up: late news (a datagram that arrives after
     /// its deadline, a blindness noticed afterwards) can still correct them so long.
     pub(super) fn memory(&self) -> Duration {

@@ -251,7 +251,7 @@ impl Sentence<'_> {
             unsure.push(format!("refused in {} while nothing shows that the listener was alive", windows(refused)));
         }
         // What may last so long needs no more than that to be seen; of anything else, no gap is forgiven.
-        let blink = self.judge.rules.lookback();
+        let blink = self.judge.rules.blink();
         let blink = match cell.right {
             Some(Verdict::Allowed) => blink.max(tolerance.allows(*id, Call::Outage)),
             Some(Verdict::Denied) => blink.max(tolerance.allows(*id, Call::Leak)),
