@@ -38,10 +38,10 @@ pub use cluster::{
 };
 pub use doctor::Minor as CalicoMinor;
 pub use error::{Refusal, chain};
+pub use established::Hold;
 pub use forecast::forecast;
 pub use ground::{Ground, Need};
 pub use lab::{fault_help, in_lab};
-pub use established::Hold;
 pub use newborns::Births;
 pub use stop::Stop;
 pub use vigil::{INTERVAL, Key, Until, Vigil};

@@ -127,7 +127,8 @@ impl Ledger {
         self.close_runs();
         self.outbox.own_up();
         let pending = self.queue.front().map(|oldest| oldest.first);
-        let bound = pending.into_iter().chain(self.next_turn.values().copied()).map(|at| Moment(at.0.saturating_sub(1))).min();
+        let bound =
+            pending.into_iter().chain(self.next_turn.values().copied()).map(|at| Moment(at.0.saturating_sub(1))).min();
         self.launched = self.launched.max(bound.unwrap_or(now).min(now));
         self.launched
     }
@@ -303,10 +304,9 @@ mod tests {
             .iter()
             .filter_map(|record| match record {
                 Record::Delivered { first_number, count, .. } => Some((*first_number, *count)),
-                Record::Tried { .. }
-                | Record::SelfDialled { .. }
-                | Record::Persisted { .. }
-                | Record::Blind { .. } => None,
+                Record::Tried { .. } | Record::SelfDialled { .. } | Record::Persisted { .. } | Record::Blind { .. } => {
+                    None
+                }
             })
             .collect();
         assert_eq!(got, [(4, 3), (9, 1), (8, 1)]);

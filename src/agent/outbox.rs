@@ -100,10 +100,9 @@ mod tests {
         let (first, records) = outbox.from(from, 100);
         let numbers = records.map(|record| match record {
             Record::Delivered { first_number, .. } => *first_number,
-            Record::Tried { .. }
-            | Record::SelfDialled { .. }
-            | Record::Persisted { .. }
-            | Record::Blind { .. } => u32::MAX,
+            Record::Tried { .. } | Record::SelfDialled { .. } | Record::Persisted { .. } | Record::Blind { .. } => {
+                u32::MAX
+            }
         });
         (first, numbers.collect())
     }

@@ -277,11 +277,7 @@ impl Crew {
     }
 
     /// Waits for all answers; gives the latest moment among them.
-    async fn gather(
-        &self,
-        answers: Vec<Awaited>,
-        loss: Loss,
-    ) -> Result<Moment, ProbeError> {
+    async fn gather(&self, answers: Vec<Awaited>, loss: Loss) -> Result<Moment, ProbeError> {
         let until = Instant::now() + self.terms.patience;
         let waits = answers
             .into_iter()

@@ -411,7 +411,8 @@ impl Voyage<'_> {
         };
         let (held, _) = established::choose(&common, |id, flow| {
             under.crew.has(flow.destination)
-                && says(&now, id) == Some(Verdict::Allowed) && says(&then, id) == Some(Verdict::Denied)
+                && says(&now, id) == Some(Verdict::Allowed)
+                && says(&then, id) == Some(Verdict::Denied)
         });
         if !held.is_empty() {
             under.crew.hold(&held, HELD_PACE, Duration::from_secs(3600)).await.map_err(|error| chain(&error))?;
@@ -590,7 +591,11 @@ pub(super) fn settle<R: Realised>(world: &mut World, realised: &R) {
 /// at a port where nobody listens a denial could not be told from a refusal. One that nobody calls listens all the
 /// same: by calling itself it shows that it is alive. Pods behind a Service listen where it leads, called by nobody else
 /// though they may be.
-pub(super) fn members<R: Realised>(scenario: &Scenario, endpoints: impl Iterator<Item = EndpointId>, realised: &R) -> Vec<Member> {
+pub(super) fn members<R: Realised>(
+    scenario: &Scenario,
+    endpoints: impl Iterator<Item = EndpointId>,
+    realised: &R,
+) -> Vec<Member> {
     let mut ports: BTreeMap<EndpointId, BTreeSet<Port>> = BTreeMap::new();
     for (_, flow) in scenario.flows().iter() {
         if flow.port.protocol != Protocol::Sctp {
