@@ -15,7 +15,6 @@ use tokio::time::timeout;
 
 use super::assemble::micros;
 use crate::clock;
-use crate::exit;
 use crate::model::event::{Event, Listener};
 use crate::model::moment::Moment;
 use crate::model::watch::CommandInfo;
@@ -102,16 +101,16 @@ impl<'a> Command<'a> {
         }
     }
 
-    /// Ends it, if it runs: with the signal that ended the watch, then with one that nothing outlives.
-    pub(super) async fn end(mut self, code: Option<u8>) -> Ran {
+    /// Ends it, if it runs: with SIGTERM, then with a signal that nothing outlives.
+    pub(super) async fn end(mut self) -> Ran {
         if self.ran.ended.is_none()
             && let Some(mut child) = self.child.take()
             && let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok())
         {
             let group = Pid::from_raw(pid);
-            let signal = if code == Some(exit::INTERRUPTED) { Signal::SIGINT } else { Signal::SIGTERM };
-            // Where it has ended by itself just now there is nobody to tell.
-            let _gone = killpg(group, signal);
+            // Not SIGINT, even where that is what told us: who is started in the background by a shell inherits that it is
+            // ignored. Where the command has ended by itself just now there is nobody to tell.
+            let _gone = killpg(group, Signal::SIGTERM);
             let mut status = timeout(GOODBYE, child.wait()).await;
             if status.is_err() {
                 let _gone = killpg(group, Signal::SIGKILL);
@@ -199,7 +198,7 @@ mod tests {
         };
         let mut command = Command::new(&argv, &listener);
         command.run().await;
-        let ran = command.end(None).await;
+        let ran = command.end().await;
         (ran, heard.into_inner().unwrap())
     }
 
@@ -228,7 +227,7 @@ mod tests {
         let quiet = |_: Event| {};
         let mut command = Command::new(&argv, &quiet);
         command.run().await;
-        let failure = command.end(None).await.failure().unwrap();
+        let failure = command.end().await.failure().unwrap();
         assert!(failure.starts_with("starting `/nowhere/at-all`"), "{failure}");
     }
 
@@ -239,7 +238,7 @@ mod tests {
         let mut command = Command::new(&argv, &quiet);
         let cut_short = timeout(Duration::from_millis(300), command.run()).await;
         assert!(cut_short.is_err());
-        let ran = command.end(Some(exit::INTERRUPTED)).await;
-        assert_eq!(ran.status().as_deref(), Some("signal 2"));
+        let ran = command.end().await;
+        assert_eq!(ran.status().as_deref(), Some("signal 15"));
     }
 }

@@ -183,7 +183,7 @@ impl Voyage<'_> {
                         command.run().await;
                     };
                     let ended = watch::observe(judge, post, run, quiet, stop.wait()).await;
-                    ran = Some(command.end(stop.code()).await);
+                    ran = Some(command.end().await);
                     ended
                 }
             };
