@@ -13,7 +13,8 @@ pub(super) fn nobody_enforces(document: &Document) -> Option<String> {
     }
     let stages = document.stages.iter().filter(|stage| stage.name != BASELINE);
     let denied = |cell: &&crate::model::document::Cell| {
-        cell.intent.verdict().or(cell.meaning.verdict()) == Some(Verdict::Denied) && cell.call != Call::Unsupported
+        // Where meaning is unknown, policies that are enforced may well say something else than was wanted.
+        cell.meaning.verdict() == Some(Verdict::Denied) && cell.call != Call::Unsupported
     };
     let calls: Vec<Call> = stages.flat_map(|stage| &stage.cells).filter(denied).map(|cell| cell.call).collect();
     if calls.is_empty() || calls.iter().any(|call| *call != Call::Leak) {
@@ -26,7 +27,7 @@ pub(super) fn nobody_enforces(document: &Document) -> Option<String> {
         None => "no network plugin that enforces NetworkPolicy was recognised".to_owned(),
     };
     Some(format!(
-        "every flow that should be denied is open ({} of {}): nothing in this cluster seems to enforce NetworkPolicy; {plugin}",
+        "every flow that the policies deny is open ({} of {}): nothing in this cluster seems to enforce NetworkPolicy; {plugin}",
         calls.len(),
         calls.len()
     ))

@@ -24,9 +24,12 @@ const OURS: &str = "ai-staging";
 
 type Conclusion = Result<Completion, Failed>;
 
+/// What a trial of this file does.
+type Conduct = fn(&Site) -> Result<(), Failed>;
+
 /// The trials.
 pub fn trials(store: &Arc<Store>) -> Vec<Trial> {
-    let all: [(&str, fn(&Site) -> Result<(), Failed>); 6] = [
+    let all: [(&str, Conduct); 6] = [
         ("a run leaves nothing behind", leaves_nothing),
         ("an interrupted run leaves nothing behind", interrupted_leaves_nothing),
         ("what a killed run left is cleaned away and nothing else is", killed_is_cleaned),
@@ -34,7 +37,7 @@ pub fn trials(store: &Arc<Store>) -> Vec<Trial> {
         ("a second run of the same scenario is refused and does not disturb the first", second_is_refused),
         ("with every agent dead nothing counts as denied", dead_agents_prove_nothing),
     ];
-    let trial = |(name, conduct): (&str, fn(&Site) -> Result<(), Failed>)| {
+    let trial = |(name, conduct): (&str, Conduct)| {
         let store = Arc::clone(store);
         Trial::ignorable_test(format!("cluster::conduct::{name}"), move || conclude(&store, conduct))
     };
