@@ -10,12 +10,12 @@
 //!
 //! | left out | read as | where |
 //! |---|---|---|
-//! | `policyTypes`, or given without entries | Ingress; and Egress if there is an egress rule | [`stance`] |
-//! | `from`/`to`, or given without entries | any peer, outside addresses too | [`peers`] |
-//! | `ports`, or given without entries | every port of every protocol | [`ports`] |
-//! | `protocol` of a port entry | TCP | [`ports`] |
-//! | `port` of a port entry | every port of its protocol | [`ports`] |
-//! | `namespaceSelector` beside a `podSelector` | the policy's own namespace | [`peers`] |
+//! | `policyTypes`, or given without entries | Ingress; and Egress if there is an egress rule | `stance` |
+//! | `from`/`to`, or given without entries | any peer, outside addresses too | `peers` |
+//! | `ports`, or given without entries | every port of every protocol | `ports` |
+//! | `protocol` of a port entry | TCP | `ports` |
+//! | `port` of a port entry | every port of its protocol | `ports` |
+//! | `namespaceSelector` beside a `podSelector` | the policy's own namespace | `peers` |
 //!
 //! A policy of a kind this room does not know makes meaning unknown for every flow it could touch: those from or to a
 //! pod of its namespace, or of any namespace if it has none itself. That holds even where a NetworkPolicy alone would

@@ -9,7 +9,7 @@
 //! - for people in a browser: [`html`], [`markdown`]
 //! - for programs: [`json`], [`junit`]
 //! - what these share: [`name`], [`story`], [`watched`], [`grid`], [`mark`], [`groups`], [`duration`], [`text`], [`paint`]
-//! - putting a report in the place of a file, whole or not at all: [`file`]
+//! - putting a report in the place of a file, whole or not at all: [`file`](mod@file)
 
 pub mod checkup;
 pub mod diff;

@@ -1,7 +1,7 @@
 //! A Kubernetes cluster: a pod is a pod, and policies are enforced by whatever enforces them there.
 //!
 //! - which: [`context`] chooses the cluster, [`server`] talks to it, [`kinds`] and [`cni`] know what is in it
-//! - what: [`mark`] is on everything made, [`plan`] says what would be made, [`pods`] how a probe pod looks
+//! - what: [`mark`] is on everything made, [`plan`] says what would be made, `pods` how a probe pod looks
 //! - who: [`Cluster`] makes worlds, [`Raised`] is one; `herd` watches its pods, `dial` reaches their agents
 //! - end: [`sweep`] removes what has a run's mark, `gather` saves what explains a failure
 //!

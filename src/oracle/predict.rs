@@ -21,7 +21,7 @@ use crate::scenario::world::World;
 ///
 /// An endpoint of a cell that is not in the world makes its meaning unknown.
 ///
-/// A flow to a Service is judged after the translation of its address: see [`services`].
+/// A flow to a Service is judged after the translation of its address: see `services`.
 pub fn predict(world: &World, cells: &Arc<CellSet>) -> Predictions {
     services::predict(world, cells).unwrap_or_else(|| predict_direct(world, cells))
 }

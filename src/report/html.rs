@@ -1,6 +1,6 @@
 //! One self-contained HTML file per run: no network, no script, light and dark, for screens, paper and screen readers.
 //!
-//! Every text from outside goes through [`safe`], and through maud's escaping after it; a content security policy in the
+//! Every text from outside goes through `safe`, and through maud's escaping after it; a content security policy in the
 //! page forbids scripts besides, whatever might get in.
 
 mod agents;

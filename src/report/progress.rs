@@ -1,7 +1,7 @@
 //! What a run is doing, told while it goes on: drawn anew at a terminal, in one line or, while watching, in one for each
 //! flow in trouble; in plain lines anywhere else.
 //!
-//! Nothing is shown of what takes less than a second. The words come from pure functions of [`State`]; drawing them is
+//! Nothing is shown of what takes less than a second. The words come from pure functions of `State`; drawing them is
 //! indicatif's.
 
 mod lines;

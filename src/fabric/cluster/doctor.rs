@@ -2,7 +2,7 @@
 //!
 //! - [`versions`]: which Calico is tested with which Kubernetes, as data
 //! - [`rights`]: every right that leakproof uses, and whether we have it
-//! - [`calico`]: its datastore, dataplane and nodes; [`health`] asks these how they are
+//! - [`calico`]: its datastore, dataplane and nodes; `health` asks these how they are
 //! - [`upgrade`]: what would mean something else after an upgrade; [`order`] is what decides between equal policies
 //!
 //! Nothing here writes anything, but for the questions about our own rights, which are posted.
