@@ -45,6 +45,10 @@ use state::State;
 /// The environment variable that holds the token.
 pub const TOKEN: &str = "LEAKPROOF_AGENT_TOKEN";
 
+/// The environment variable that holds the number of the process that starts an agent on this machine, which then does not
+/// outlive it.
+pub const PARENT: &str = "LEAKPROOF_AGENT_PARENT";
+
 /// Why an agent could not work.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {

@@ -259,7 +259,7 @@ fn substance(report: &str) -> Vec<String> {
         if !slowest {
             let word =
                 |word: &str| if word.starts_with(|c: char| c.is_ascii_digit()) { "N".into() } else { word.to_owned() };
-            let kept = |word: &&str| !matches!(word.trim_end_matches([',', ';']), "ms" | "s" | "min");
+            let kept = |word: &&str| !matches!(word.trim_end_matches([',', ';', ':']), "ms" | "s" | "min");
             let line: Vec<String> = line.split_whitespace().filter(kept).map(word).collect();
             told.push(line.join(" ").trim_end_matches(';').to_owned());
         }

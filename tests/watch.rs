@@ -282,10 +282,19 @@ fn check(case: &Case, run: &Run) -> Result<Clarity, String> {
         Some((begin, end)) => {
             let at = |what| document.events.iter().find(|event| event.what == what).map(|event| event.at_us);
             match (at(begin), at(end)) {
-                (Some(begin), Some(end)) if begin > watch.from_us + 4 * watch.interval_us && end < watch.until_us => {
+                (Some(begin), Some(end))
+                    if begin > watch.from_us + 4 * watch.interval_us
+                        && end < watch.until_us
+                        && end > begin + 2 * watch.interval_us =>
+                {
                     Some((begin, end))
                 }
-                other => return Ok(Clarity::Blurred(format!("what was made lies outside of the watch: {other:?}"))),
+                // Too early, too late, or over at once, as the lab itself got no processor time.
+                other => {
+                    return Ok(Clarity::Blurred(format!(
+                        "what was made lies outside of the watch, or was too short: {other:?}"
+                    )));
+                }
             }
         }
     };

@@ -35,7 +35,9 @@ pub fn prepare(orders: &Orders) -> Result<Parent, AgentError> {
     let parent = match &orders.control {
         ControlAddress::Tcp(_) => Parent::none(),
         ControlAddress::Unix(_) => {
-            let parent = Parent(Some(getppid()));
+            // Whoever starts it may be gone before this line: then somebody else is the parent by now.
+            let named = std::env::var(super::PARENT).ok().and_then(|pid| pid.parse().ok());
+            let parent = Parent(Some(named.map_or_else(getppid, Pid::from_raw)));
             prctl::set_pdeathsig(Signal::SIGKILL)
                 .map_err(|source| AgentError::Process { what: "PR_SET_PDEATHSIG", source })?;
             // It may have ended in between: then the signal would never come.

@@ -162,6 +162,8 @@ pub(super) struct Under {
     pub(super) pace: Pace,
     /// What became of connections that were held through a step that denies them.
     pub(super) established: Vec<Established>,
+    /// When the watch of the present stage ended.
+    pub(super) watched_until: Option<Moment>,
 }
 
 impl Under {
@@ -201,6 +203,7 @@ impl Voyage<'_> {
             relay,
             pace: Pace { interval: Duration::ZERO, attempts: 1 },
             established: Vec::new(),
+            watched_until: None,
         };
         let result = self.stages(world, &mut under).await;
         let began = self.draft.began();
@@ -368,7 +371,8 @@ impl Voyage<'_> {
             sent: enacted.sent,
             acknowledged: enacted.acknowledged,
             convergence: convergence(ended, converged, proven),
-            judgements: load.fill(&stage.cells, judge.verdicts(clock::now())),
+            // As of when the judge was last told: what took place meanwhile, nobody told it.
+            judgements: load.fill(&stage.cells, judge.verdicts(under.watched_until.take().unwrap_or(now))),
             intent: &stage.intent,
             predictions: &predictions,
             who: &under.who,

@@ -162,9 +162,12 @@ impl Voyage<'_> {
         };
         let watching = async {
             let post = Post { sightings: &mut tee, clock: clock::now, listener: tell };
+            let until;
             let ended = match vigil.until {
                 Until::Over(duration) => {
-                    watch::observe(judge, post, tokio::time::sleep(duration), quiet, stop.wait()).await
+                    let ended = watch::observe(judge, post, tokio::time::sleep(duration), quiet, stop.wait()).await;
+                    until = clock::now();
+                    ended
                 }
                 Until::Told(key) => {
                     // Being told to stop is how such a watch is meant to end.
@@ -174,7 +177,9 @@ impl Voyage<'_> {
                             () = pressed(key) => {}
                         }
                     };
-                    watch::observe(judge, post, told, quiet, pending()).await
+                    let ended = watch::observe(judge, post, told, quiet, pending()).await;
+                    until = clock::now();
+                    ended
                 }
                 Until::Command(argv) => {
                     let mut command = Command::new(argv, tell);
@@ -183,15 +188,16 @@ impl Voyage<'_> {
                         command.run().await;
                     };
                     let ended = watch::observe(judge, post, run, quiet, stop.wait()).await;
+                    until = clock::now();
                     ran = Some(command.end().await);
                     ended
                 }
             };
             over.cancel();
-            ended
+            (ended, until)
         };
-        let (ended, born) = tokio::join!(watching, nursery.tend(vigil.births, &over));
-        let until = clock::now();
+        let ((ended, until), born) = tokio::join!(watching, nursery.tend(vigil.births, &over));
+        under.watched_until = Some(until);
         self.draft.end();
         let mut established = std::mem::take(&mut under.established);
         established.extend(self.release(&held, established::pace(interval), None, under).await);

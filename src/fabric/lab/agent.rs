@@ -16,6 +16,8 @@ use crate::model::endpoint::EndpointId;
 
 /// Carries the token past the argument list, which everybody may read.
 const TOKEN: &str = "LEAKPROOF_AGENT_TOKEN";
+/// And the one that holds our own process's number.
+const PARENT: &str = "LEAKPROOF_AGENT_PARENT";
 /// The most that is shown of what an agent said on stderr, in bytes.
 const LAST_WORDS: usize = 2000;
 
@@ -51,6 +53,7 @@ impl Agent {
             .arg(format!("unix:{}", socket.display()))
             .env_clear()
             .env(TOKEN, &token)
+            .env(PARENT, std::process::id().to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(stderr)

@@ -148,15 +148,17 @@ impl Raised {
     /// Sets faults to work; the first change has just been made.
     fn begin_faults(&mut self) {
         let begin = Instant::now();
-        for (after, deed) in self.faults.schedule.clone() {
-            let (keeper, journal) = (self.keeper.clone(), Arc::clone(&self.journal));
-            let what = self.describe(deed);
-            self.tasks.spawn(async move {
+        let schedule: Vec<_> =
+            self.faults.schedule.iter().map(|(after, deed)| (*after, *deed, self.describe(*deed))).collect();
+        let (keeper, journal) = (self.keeper.clone(), Arc::clone(&self.journal));
+        // One after the other: on a machine too busy to keep the times, what was lost must not be found before.
+        self.tasks.spawn(async move {
+            for (after, deed, what) in schedule {
                 sleep_until(begin + after).await;
                 let done = keeper.ask(move |site| site.act(deed)).await;
                 journal.note(done.map(|at| Done { at, what }));
-            });
-        }
+            }
+        });
         // Flapping flows flap together; of several periods the shortest holds.
         if let Some(period) = self.faults.flaps.iter().map(|(.., period)| *period).min() {
             let (keeper, journal) = (self.keeper.clone(), Arc::clone(&self.journal));
