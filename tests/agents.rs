@@ -538,3 +538,16 @@ impl Agent {
         wanted.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>().join(", ")
     }
 }
+
+#[test]
+fn an_agent_whose_starter_is_gone_before_it_looks_ends_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let control = format!("unix:{}", folder.path().join("control").display());
+    // Number 1 starts no tests: to the agent it is a starter that is its parent no more.
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_leakproof-agent"));
+    command.args(["--control", &control]).env("LEAKPROOF_AGENT_TOKEN", TOKEN).env("LEAKPROOF_AGENT_PARENT", "1");
+    let ended = command.stdin(std::process::Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(4), "{said}");
+    assert!(said.contains("the process that started this agent is gone"), "{said}");
+}
