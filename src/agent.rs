@@ -16,7 +16,7 @@ use std::io::Write;
 use std::rc::Rc;
 
 use tokio::task::LocalSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::sleep;
 
 pub mod answer;
 pub mod arguments;
@@ -127,10 +127,8 @@ pub fn work(orders: Orders, parent: process::Parent) -> Result<(), AgentError> {
 
 /// The heartbeat; ends when whoever started the agent is gone.
 async fn beat(state: &State, parent: &process::Parent) {
-    let mut ticks = interval(pulse::BEAT);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while parent.is_there() {
-        ticks.tick().await;
+        sleep(state.beat_in()).await;
         state.beat();
     }
 }

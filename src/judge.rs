@@ -227,10 +227,9 @@ impl Judge {
     }
 
     /// From now on every cell's turn comes once in this: agents that cannot keep up were told to go slower. Evidence is
-    /// then looked for further back; nothing that was seen changes.
-    pub fn slow_down(&mut self, interval: Duration) {
-        self.rules.interval = interval;
-        self.rules.window = window(self.rules.deadline, interval);
+    /// then looked for further back and longer; nothing that was seen changes.
+    pub fn slow_down(&mut self, interval: Duration, now: Moment) {
+        self.rules = self.rules.at(interval, now);
     }
 
     /// From now on the world is watched, a cell's turn coming once in this with one attempt: the final verdict then needs

@@ -88,6 +88,15 @@ where
     keep_watch(baseline, Baseline::see, check, post, stop).await
 }
 
+/// Feeds a baseline until `enough` completes, proven or not.
+pub async fn linger<S, C>(baseline: &mut Baseline, post: Post<'_, S, C>, enough: impl Future<Output = ()>) -> Ended
+where
+    S: Sightings,
+    C: Fn() -> Moment,
+{
+    keep_watch(baseline, Baseline::see, |baseline, _, _| (baseline.standing().reached, None), post, enough).await
+}
+
 /// Waits for convergence: until the stage has converged, `converge_within` is over, or `stop` completes. The judge then
 /// knows which; ask it for its verdicts at the same clock's time.
 pub async fn converge<S, C>(judge: &mut Judge, post: Post<'_, S, C>, stop: impl Future<Output = ()>) -> Ended

@@ -1,15 +1,17 @@
 //! The lab is made wrong on purpose, one way at a time; each fault must give exactly its finding and exit code, and the
 //! same scenario without a fault none. A detector that was never shown the thing it detects is not tested.
+//!
+//! Two hundred of them in a row take minutes: `cargo test --test faults -- --ignored`.
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use leakproof::model::document::Document;
 use leakproof::model::finding::Call;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use place::{Place, scenario};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_leakproof");
+mod place;
 
 /// One fault and what must come of it.
 struct Case {
@@ -106,16 +108,37 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Each is a whole run; side by side they would only take each other's time.
     arguments.test_threads.get_or_insert(1);
-    let trials = CASES.iter().map(|case| Trial::ignorable_test(case.claim, || prove(case))).collect();
+    let one_by_one = CASES.iter().map(|case| Trial::ignorable_test(case.claim, || prove(case)));
+    let row = Trial::ignorable_test(format!("{ROW} in a row are all found, and nothing piles up"), in_a_row);
+    let trials = one_by_one.chain([row.with_ignored_flag(true)]).collect();
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
+/// So many faulted runs one after the other.
+const ROW: usize = 200;
+
+fn in_a_row() -> Result<Completion, Failed> {
+    for (number, case) in CASES.iter().cycle().take(ROW).enumerate() {
+        match prove(case) {
+            Ok(Completion::Completed) => {}
+            Ok(ignored) => return Ok(ignored),
+            Err(failed) => {
+                let why = failed.message().unwrap_or_default();
+                return Err(Failed::from(format!("run {} of {ROW}, `{}`: {why}", number + 1, case.claim)));
+            }
+        }
+    }
+    Ok(Completion::Completed)
+}
+
 fn prove(case: &'static Case) -> Result<Completion, Failed> {
-    let folder = tempfile::tempdir()?;
-    let json = folder.path().join("run.json");
-    let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/ai-data-pipeline.yaml");
-    let output =
-        Command::new(PROGRAM).arg("run").arg(scenario).arg("--json").arg(&json).args(case.arguments).output()?;
+    let place = Place::new();
+    let json = place.file("run.json");
+    let mut run = place.leakproof();
+    run.arg("run").arg(scenario("ai-data-pipeline.yaml")).arg("--json").arg(&json).args(case.arguments);
+    let output = run.output()?;
+    place.assert_nothing_left();
+    place.assert_no_files_left();
     let said = || String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     if output.status.code() == Some(4) && std::env::var_os("LEAKPROOF_REQUIRE_LAB").is_none() {
         return Ok(Completion::ignored_with(said()));

@@ -128,6 +128,8 @@ pub fn carry_out(state: &Rc<State>, mut plan: Plan) -> Result<Carried, Unplannab
     let until = start.plus(Duration::from_nanos(plan.expires));
     state.allow(plan.slack);
     let flush = Duration::from_nanos(interval).clamp(SHORTEST_FLUSH, LONGEST_FLUSH);
+    // Where turns are rare, so is news.
+    let flush = flush.max((Duration::from_nanos(interval) / 10).min(LONGEST_FLUSH * 5));
     let (lane, id, self_dial) = (plan.lane, plan.id, Duration::from_nanos(plan.self_dial));
     state.flush.set(match lane {
         Lane::Main => flush,

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use crate::model::moment::{Moment, nanoseconds};
 
-/// How often it beats: bounds the error with which a blind span's beginning is known.
-pub const BEAT: Duration = Duration::from_millis(10);
+/// How often it beats at most and at least: bounds the error with which a blind span's beginning is known.
+const BEATS: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(40)];
+
+/// It beats so many times in the slack: oftener would only take time from those who share the machine.
+const BEATS_IN_SLACK: u64 = 8;
 
 /// A beat later than this is a blind span where no plan says otherwise.
 pub const SLACK: Duration = Duration::from_millis(50);
@@ -24,17 +27,25 @@ pub struct Blind {
 pub struct Pulse {
     last: Moment,
     slack: u64,
+    every: u64,
 }
 
 impl Pulse {
     /// Starts at `now`.
     pub fn new(now: Moment) -> Self {
-        Self { last: now, slack: nanoseconds(SLACK) }
+        let slack = nanoseconds(SLACK);
+        Self { last: now, slack, every: beats(slack) }
     }
 
     /// Says how late a beat may come, in nanoseconds.
     pub fn allow(&mut self, slack: u64) {
         self.slack = slack;
+        self.every = beats(slack);
+    }
+
+    /// How long to wait for the next beat.
+    pub fn every(&self) -> Duration {
+        Duration::from_nanos(self.every)
     }
 
     /// The heartbeat's own timer fired. Gives the span since the last beat if that is too long ago.
@@ -46,7 +57,7 @@ impl Pulse {
 
     /// Asked by anyone who is about to rely on having been awake: gives the blind span that the overdue beat would.
     pub fn notice(&mut self, now: Moment) -> Option<Blind> {
-        let allowed = nanoseconds(BEAT).saturating_add(self.slack);
+        let allowed = self.every.saturating_add(self.slack);
         if now.0.saturating_sub(self.last.0) <= allowed {
             return None;
         }
@@ -54,6 +65,11 @@ impl Pulse {
         self.last = now;
         Some(blind)
     }
+}
+
+fn beats(slack: u64) -> u64 {
+    let [most, least] = BEATS.map(nanoseconds);
+    (slack / BEATS_IN_SLACK).clamp(most, least)
 }
 
 #[cfg(test)]

@@ -85,6 +85,11 @@ impl State {
         self.pulse.borrow_mut().allow(slack);
     }
 
+    /// How long to wait for the next beat.
+    pub fn beat_in(&self) -> Duration {
+        self.pulse.borrow().every()
+    }
+
     /// Records blindness that the overdue heartbeat has not yet, and gives the moment up to which that was looked at.
     pub fn look(&self) -> Moment {
         let now = clock::now();

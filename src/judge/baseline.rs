@@ -102,6 +102,13 @@ impl Baseline {
         Agents(self.ends.clone())
     }
 
+    /// Attempts whose outcome was seen, and those that could not see.
+    pub fn sight(&self) -> (u64, u64) {
+        self.cells
+            .iter()
+            .fold((0, 0), |(seen, unseen), cell| (seen + u64::from(cell.attempts), unseen + u64::from(cell.unseen)))
+    }
+
     /// How it stands.
     pub fn standing(&self) -> BaselineStanding {
         let hopeless = |(flow, cell): &(&Flow, &Seen)| {

@@ -40,9 +40,23 @@ pub fn window(deadline: Duration, interval: Duration) -> Duration {
 impl Rules {
     /// How far back evidence for a verdict may lie. Turns jitter and single attempts go unseen, so a window of one
     /// interval does not hold a whole turn of every cell: evidence may come from two. What is wrong inside the
-    /// window proper is never made up for by what is right before it.
+    /// window proper is never made up for by what is right before it. Nor may it lie so far back that enforcement had
+    /// hardly begun: what was wrong then says nothing about the end.
     pub(super) fn lookback(&self) -> Duration {
-        self.window.max(self.interval.saturating_mul(2))
+        self.window.max(self.interval.saturating_mul(2)).min((self.converge_within / 2).max(self.deadline))
+    }
+
+    /// These rules at a slower pace: convergence is waited for until every cell could have three turns from now on. What
+    /// becomes right only after the time that was allowed to begin with is late all the same.
+    pub fn at(self, interval: Duration, now: Moment) -> Self {
+        let turns = interval.saturating_mul(3).saturating_add(self.deadline.saturating_mul(2));
+        let needed = now.since(self.sent).saturating_add(turns);
+        let slower = Self { interval, window: window(self.deadline, interval), ..self };
+        if needed <= self.converge_within {
+            return slower;
+        }
+        let allowed = self.max_enforce.map_or(self.converge_within, |most| most.min(self.converge_within));
+        Self { converge_within: needed, max_enforce: Some(allowed), ..slower }
     }
 
     /// How long nothing may be proven of a cell that is watched: as long as a denial takes to be seen.

@@ -449,6 +449,26 @@ fn what_goes_to_and_fro_until_time_runs_out_is_one_finding_with_its_windows() {
 }
 
 #[test]
+fn what_arrived_while_enforcement_had_hardly_begun_is_no_verdict_on_the_end() {
+    let mut script = pods();
+    // As slow as a huge matrix on a busy machine makes it: two turns of a cell take nearly as long as there is.
+    script.rules = Rules { interval: 2500 * MS, window: 2500 * MS, converge_within: 6000 * MS, ..script.rules };
+    script.until = at(7400);
+    let barred = barred(&script);
+    let mut script = script.reality(move |flow, launch| match (barred(flow), launch < at(3400)) {
+        (true, true) => Fact::Arrives,
+        (true, false) => Fact::Starved,
+        (false, _) => Fact::Arrives,
+    });
+    script.rules.sent = at(900);
+    let mut judge = script.judge(meant(&script));
+    let now = script.play(&mut judge);
+    assert_eq!(judge.ending(now), Ending::TimedOut);
+    let judgement = judged(&script, &judge, now, "x", "s");
+    assert_eq!(judgement.call(), Call::Inconclusive, "nothing was seen of it since: {judgement:?}");
+}
+
+#[test]
 fn enforcement_later_than_allowed_is_a_finding_though_it_came() {
     let mut script = enforced(pods(), Fact::Dropped);
     for (limit, call) in [(150 * MS, Call::Ok), (50 * MS, Call::Leak)] {

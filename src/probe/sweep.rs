@@ -60,7 +60,7 @@ pub struct Persistence {
 
 impl SweepPlan {
     /// A plan without end and with the usual slack (50 ms), expiry (an hour) and self-dials (two a deadline, but no
-    /// more than ten a second).
+    /// more than ten a second, and no more than three between two turns of a cell).
     pub fn new(cells: Vec<(FlowId, Flow)>, pace: Pace, deadline: Duration) -> Self {
         Self {
             cells,
@@ -69,7 +69,7 @@ impl SweepPlan {
             slack: Duration::from_millis(50),
             turns: None,
             expires: Duration::from_secs(3600),
-            self_dial: (deadline / 2).max(Duration::from_millis(100)),
+            self_dial: (deadline / 2).max(Duration::from_millis(100)).max(pace.interval / 3),
             services: BTreeMap::new(),
             lane: Lane::Main,
             persist: None,
@@ -89,8 +89,9 @@ pub struct Planned {
 }
 
 /// Splits the plan by source; every member gets one, be it without cells. Within one source the turns are evenly
-/// spread over the interval, and those of different sources are staggered between them. First numbers are left at 0:
-/// sessions know them.
+/// spread over the interval, and those of different sources are staggered between them; each source begins elsewhere
+/// among its destinations, so that they do not all call the same one at a time. First numbers are left at 0: sessions
+/// know them.
 ///
 /// # Errors
 /// When a cell's end has no agent, or no address.
@@ -125,6 +126,8 @@ pub fn split(
     let interval = nanoseconds(plan.pace.interval);
     for (source, cells) in cells.values_mut().filter(|cells| !cells.is_empty()).enumerate() {
         let steps = cells.len() * sources;
+        let begins_at = cells.len() * source / sources;
+        cells.rotate_left(begins_at);
         for (turn, cell) in cells.iter_mut().enumerate() {
             cell.phase = share(interval, turn * sources + source, steps);
         }

@@ -10,6 +10,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::draft::Draft;
 use super::error::{Refusal, chain};
 use super::established::{self, Hold};
+use super::pacing::look;
 use super::stop::Stop;
 use super::vigil::Watched;
 use super::{Keep, Order, assemble, carry, keepsakes, newborns, suspect, tolerance};
@@ -29,7 +30,7 @@ use crate::model::verdict::{Intent, Verdict};
 use crate::model::watch::Established;
 use crate::oracle;
 use crate::probe::behind::{Behind, Relay};
-use crate::probe::{Crew, Facade, Member, Pace, SweepPlan, Terms, fitting, pace};
+use crate::probe::{Crew, Facade, Member, Pace, Terms, Work};
 use crate::scenario::world::{Service, ServicePort, World};
 use crate::scenario::{Change, Scenario, Stage};
 use crate::watch::{self, Ended, Post};
@@ -47,15 +48,10 @@ pub(super) struct Temper {
 
 /// So many silent attempts make a denial, where nobody says otherwise.
 pub(super) const ATTEMPTS: u32 = 4;
-/// The last cell of the baseline has to be reached within this.
+/// The last cell of the baseline has to be reached within this, or within [`BASELINE_TURNS`] where those take longer.
 const BASELINE_WITHIN: Duration = Duration::from_secs(10);
-
-/// Whether agents keep the pace is looked at so often.
-const PACE_CHECK: Duration = Duration::from_millis(600);
-/// They do not where more than one attempt in so many could not see.
-const BLIND_SHARE: u64 = 20;
-/// No pace is slower than this by itself.
-const SLOWEST: Duration = Duration::from_millis(500);
+/// So many turns of every cell.
+const BASELINE_TURNS: u32 = 6;
 
 /// How often a message goes over a connection that is held through a step.
 const HELD_PACE: Duration = Duration::from_millis(100);
@@ -160,6 +156,8 @@ pub(super) struct Under {
     relay: Relay,
     /// The pace of the present plan.
     pub(super) pace: Pace,
+    /// What it costs to try what is planned.
+    pub(super) work: Work,
     /// What became of connections that were held through a step that denies them.
     pub(super) established: Vec<Established>,
     /// When the watch of the present stage ended.
@@ -202,6 +200,7 @@ impl Voyage<'_> {
             planned: None,
             relay,
             pace: Pace { interval: Duration::ZERO, attempts: 1 },
+            work: Work::default(),
             established: Vec::new(),
             watched_until: None,
         };
@@ -239,29 +238,22 @@ impl Voyage<'_> {
         let (all, cells) = (self.order.scenario.baseline(), Arc::clone(&load.carried));
         self.draft.begin("baseline", Some(cells.len() as u64));
         let sent = clock::now();
-        let start = self.plan(Planned { cells: Arc::clone(&cells), services }, under).await?;
+        let planned = Planned { cells: Arc::clone(&cells), services };
+        let start = self.plan(planned, Work::answered(cells.len()), under).await?;
         let acknowledged = clock::now();
-        let rules =
-            Rules { converge_within: BASELINE_WITHIN, ..self.rules(sent, under.pace, self.order.scenario.timing()) };
+        let within = BASELINE_WITHIN.max(under.pace.interval * BASELINE_TURNS);
+        let rules = Rules { converge_within: within, ..self.rules(sent, under.pace, self.order.scenario.timing()) };
         let mut judge = Baseline::new(Arc::clone(&cells), rules, under.who.clone());
         let ended = loop {
-            let patience = PACE_CHECK.max(under.pace.interval * 3);
-            let enough = async {
-                tokio::select! {
-                    () = self.stop.wait() => {}
-                    () = tokio::time::sleep(patience) => {}
-                }
-            };
+            let enough = self.told_or_after(look(under.pace.interval));
             let post = Post { sightings: &mut under.sightings, clock: clock::now, listener: self.draft.tell() };
             let ended = watch::prove(&mut judge, post, enough).await;
             if ended != Ended::Stopped || self.stop.pulled() {
                 break ended;
             }
-            // Three turns of every cell were not enough: agents that take each other's time see more at half the pace.
-            let slowest = SLOWEST.max(self.pace(&cells).interval * 4);
-            if under.pace.interval < slowest {
-                let interval = (under.pace.interval * 2).min(slowest);
-                let slower = pace(cells.len(), self.deadline(), Some(interval));
+            self.refuse_pace(judge.sight(), under)?;
+            // That was not enough: agents that take each other's time see more at half the pace.
+            if let Some(slower) = self.slower(under) {
                 if let Err(why) = self.replan(slower, under).await {
                     // Too busy even to answer: what was reached so far, and is still, counts all the same.
                     self.draft.warn(why);
@@ -298,18 +290,7 @@ impl Voyage<'_> {
             );
         }
         if ended == Ended::Reached {
-            self.calibrate(swept.since(start), under).await?;
-        }
-        Ok(())
-    }
-
-    /// Takes the pace from what the baseline took to see every cell once: a machine that is busy with other things
-    /// shows it there. A pace that was asked for stays.
-    async fn calibrate(&mut self, took: Duration, under: &mut Under) -> Result<(), String> {
-        let fits = fitting(took).min(SLOWEST);
-        if self.requested_interval().is_none() && fits > under.pace.interval {
-            let tried = under.planned.as_ref().map_or(0, |planned| planned.cells.len());
-            self.replan(pace(tried, self.deadline(), Some(fits)), under).await?;
+            self.calibrate(swept.since(start), &mut judge, under).await?;
         }
         Ok(())
     }
@@ -342,12 +323,20 @@ impl Voyage<'_> {
             planned.as_ref().map(|planned| carry::Readings { planned, real: &predictions, intent: &stage.intent });
         let beyond = |flow: &Flow| world.lacks(&after, flow);
         let load = carry::sort(&stage.cells, world.placements(), readings.as_ref(), beyond);
+        let right = predictions.matrix().map(|id, _, prediction| {
+            let wanted = stage.intent.get(id).and_then(|intent| intent.verdict());
+            prediction.meaning.verdict().or(wanted)
+        });
+        let denied = |id: &FlowId| right.get(*id).copied().flatten() == Some(Verdict::Denied);
+        let silent = load.carried.iter().map(|(id, _)| id).filter(denied).count();
+        let work = Work { answered: load.carried.len() - silent, silent };
         let planned = Planned { cells: Arc::clone(&load.carried), services: self.services(&after, under) };
-        if under.planned.as_ref() != Some(&planned) {
-            self.plan(planned, under).await?;
+        if under.planned.as_ref() != Some(&planned) || self.pace(work, under) != under.pace {
+            self.plan(planned, work, under).await?;
         }
         let meaning = predictions.matrix().map(|_, _, prediction| prediction.meaning);
         let rules = self.rules(enacted.sent, under.pace, stage.timing);
+        let rules = self.patient(rules);
         let (cells, proven) = (Arc::clone(&load.carried), under.proven.clone());
         let mut judge = Judge::new(cells, stage.intent.clone(), meaning, rules, under.who.clone(), proven)
             .knowing(std::mem::take(&mut under.agents))
@@ -358,10 +347,6 @@ impl Voyage<'_> {
         let (converged, proven) =
             judge.standing(now).converged.map_or((took, took), |c| (c.after, c.at.since(enacted.sent)));
         self.draft.end();
-        let right = predictions.matrix().map(|id, _, prediction| {
-            let wanted = stage.intent.get(id).and_then(|intent| intent.verdict());
-            prediction.meaning.verdict().or(wanted)
-        });
         self.release_denied(&stage.name, held, under).await;
         let scene = Watched { stage, after: &after, right: &right };
         let watched = self.watch_if_last(&scene, ended, world, under, &mut judge).await;
@@ -454,85 +439,6 @@ impl Voyage<'_> {
                 Err("not watched, and no command was run: the world was not as it should be to begin with".into())
             }
         }
-    }
-
-    /// Waits for convergence. Where agents get too little of a busy machine to keep the pace, they are told to go
-    /// slower: what they cannot see at this pace they may see at another, and no outcome is forgotten by it.
-    async fn converge(&mut self, judge: &mut Judge, under: &mut Under) -> Result<Ended, String> {
-        let (mut seen, mut unseen) = (0, 0);
-        loop {
-            let patience = PACE_CHECK.max(under.pace.interval * 4);
-            let enough = async {
-                tokio::select! {
-                    () = self.stop.wait() => {}
-                    () = tokio::time::sleep(patience) => {}
-                }
-            };
-            let post = Post { sightings: &mut under.sightings, clock: clock::now, listener: self.draft.tell() };
-            let ended = watch::converge(judge, post, enough).await;
-            if ended != Ended::Stopped || self.stop.pulled() {
-                return Ok(ended);
-            }
-            let (now_seen, now_unseen) = judge.sight();
-            let (fresh_seen, fresh_unseen) = (now_seen - seen.min(now_seen), now_unseen - unseen.min(now_unseen));
-            (seen, unseen) = (now_seen, now_unseen);
-            if fresh_unseen * BLIND_SHARE > fresh_seen + fresh_unseen && under.pace.interval < SLOWEST {
-                let interval = (under.pace.interval * 2).min(SLOWEST);
-                let tried = under.planned.as_ref().map_or(0, |planned| planned.cells.len());
-                self.replan(pace(tried, self.deadline(), Some(interval)), under).await?;
-                judge.slow_down(interval);
-                self.draft.document.settings.interval_us = assemble::micros(interval);
-                self.draft.warn(format!(
-                    "this machine is too busy for the pace: every cell is now tried once in {} ms",
-                    interval.as_millis()
-                ));
-            }
-        }
-    }
-
-    /// Has the agents try these cells from now on.
-    /// Gives the start of the plan.
-    async fn plan(&mut self, planned: Planned, under: &mut Under) -> Result<Moment, String> {
-        let own = self.pace(&planned.cells);
-        let slower = pace(planned.cells.len(), self.deadline(), Some(own.interval.max(under.pace.interval)));
-        self.plan_at(planned, slower, under).await
-    }
-
-    /// Has them try the same cells at another pace.
-    pub(super) async fn replan(&mut self, pace: Pace, under: &mut Under) -> Result<(), String> {
-        match under.planned.take() {
-            Some(planned) => self.plan_at(planned, pace, under).await.map(drop),
-            None => Ok(()),
-        }
-    }
-
-    async fn plan_at(&mut self, planned: Planned, pace: Pace, under: &mut Under) -> Result<Moment, String> {
-        let start = under.crew.plan(&self.sweep(&planned, pace)).await.map_err(|error| chain(&error))?.start;
-        under.planned = Some(planned);
-        under.pace = pace;
-        Ok(start)
-    }
-
-    /// A plan for these cells.
-    pub(super) fn sweep(&self, planned: &Planned, pace: Pace) -> SweepPlan {
-        let wanted: Vec<(FlowId, Flow)> = planned.cells.iter().map(|(id, flow)| (id, *flow)).collect();
-        let deadline = self.deadline();
-        // Silence is trusted when its socket was looked at once more after the deadline, and connections come about in
-        // the kernel without the agent. A datagram waits to be read, and counts where it is read within the deadline.
-        let services = planned.services.clone();
-        SweepPlan { slack: deadline * 4 / 5, services, ..SweepPlan::new(wanted, pace, deadline) }
-    }
-
-    pub(super) fn deadline(&self) -> Duration {
-        self.order.deadline.or(self.order.scenario.timing().deadline).unwrap_or(self.temper.deadline)
-    }
-
-    fn pace(&self, cells: &CellSet) -> Pace {
-        pace(cells.len(), self.deadline(), self.requested_interval())
-    }
-
-    fn requested_interval(&self) -> Option<Duration> {
-        self.order.interval.or(self.order.scenario.timing().interval)
     }
 
     /// What agents have to know of the Services of a world; the relay learns who is behind them.

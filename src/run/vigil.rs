@@ -409,7 +409,7 @@ async fn pressed(key: Key) {
     }
 }
 
-fn show(duration: Duration) -> String {
+pub(super) fn show(duration: Duration) -> String {
     jiff::SignedDuration::try_from(duration)
         .map_or_else(|_| format!("{duration:?}"), |duration| format!("{duration:#}").replace(' ', ""))
 }

@@ -1,0 +1,253 @@
+//! Bad days: runs that are interrupted, killed, starved of descriptors, short of disk, unread. Each ends with a clear word
+//! or an inconclusive cell, never with a wrong verdict, a hang, or something left behind.
+//!
+//! What takes minutes is ignored unless asked for: `cargo test --test bad_days -- --ignored`.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use leakproof::model::document::Document;
+use leakproof::model::verdict::Verdict;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use place::{PROGRAM, Place, has_lab, scenario, until_agents_run};
+
+mod place;
+
+/// Longer than any run here may take: what is not over by then hangs.
+const HANGS: Duration = Duration::from_secs(60);
+
+fn pipeline(place: &Place, arguments: &[&str]) -> Child {
+    let mut run = place.leakproof();
+    run.arg("run").arg(scenario("ai-data-pipeline.yaml")).args(arguments);
+    run.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
+}
+
+/// Waits for the end of a run that may not hang.
+fn end(child: &mut Child) -> (ExitStatus, String) {
+    let begun = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if begun.elapsed() > HANGS {
+            child.kill().unwrap();
+            panic!("the run hangs");
+        }
+        std::thread::park_timeout(Duration::from_millis(5));
+    };
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(!said.contains("panicked"), "{said}");
+    (status, said)
+}
+
+/// Interrupts runs at moments spread evenly from their start to beyond their end.
+fn interrupt(moments: u32) {
+    let place = Place::new();
+    let begun = Instant::now();
+    let (status, said) = end(&mut pipeline(&place, &[]));
+    assert_eq!(status.code(), Some(0), "{said}");
+    let whole = begun.elapsed();
+    let mut met = 0;
+    for moment in 0..moments {
+        let (name, number) = if moment % 2 == 0 { (Signal::SIGINT, 2) } else { (Signal::SIGTERM, 15) };
+        let after = whole * moment / moments;
+        let mut child = pipeline(&place, &[]);
+        // This is the input, and nothing is waited for.
+        std::thread::park_timeout(after);
+        if child.try_wait().unwrap().is_none() {
+            signal(&child, name);
+        }
+        let (status, said) = end(&mut child);
+        // Before it can take signals it is ended by them, which a shell shows as the same number.
+        let by_signal = status.code() == Some(128 + number) || status.signal() == Some(number);
+        assert!(by_signal || status.code() == Some(0), "{name} after {after:?}: {status}: {said}");
+        met += u32::from(by_signal);
+        place.assert_nothing_left();
+        if status.signal().is_none() {
+            place.assert_no_files_left();
+        }
+    }
+    assert!(met > moments / 2, "{met} of {moments} signals met a run");
+}
+
+#[test]
+fn a_signal_at_any_moment_ends_a_run_with_its_code_and_leaves_nothing() {
+    if has_lab() {
+        interrupt(10);
+    }
+}
+
+#[test]
+#[ignore = "takes minutes: cargo test --test bad_days -- --ignored"]
+fn two_hundred_signals_at_two_hundred_moments_leave_nothing() {
+    if has_lab() {
+        interrupt(200);
+    }
+}
+
+#[test]
+fn a_scenario_of_100_megabytes_is_refused_at_once() {
+    let place = Place::new();
+    let file = place.file("huge.yaml");
+    std::fs::File::create(&file).unwrap().set_len(100 * 1024 * 1024).unwrap();
+    let began = Instant::now();
+    let output = place.leakproof().arg("run").arg(&file).output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    assert!(began.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn interrupts_end_a_run_with_their_code_and_leave_nothing() {
+    if !has_lab() {
+        return;
+    }
+    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
+        let place = Place::new();
+        // A fault that keeps the run from converging, so that there is time to be interrupted.
+        let mut child = place
+            .leakproof()
+            .arg("run")
+            .arg(scenario("ai-data-pipeline.yaml"))
+            .args(["--fault", "leak=intruder->data-store:5432/tcp", "--converge-within", "60s"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        until_agents_run(&place, &mut child);
+        kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
+        let status = child.wait().unwrap();
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert_eq!(status.code(), Some(code), "{signal}: {said}");
+        place.assert_nothing_left();
+        place.assert_no_files_left();
+    }
+}
+
+#[test]
+fn a_killed_run_leaves_no_process() {
+    if !has_lab() {
+        return;
+    }
+    let place = Place::new();
+    let mut child = place
+        .leakproof()
+        .arg("run")
+        .arg(scenario("ai-data-pipeline.yaml"))
+        .args(["--fault", "leak=intruder->data-store:5432/tcp", "--converge-within", "60s"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    until_agents_run(&place, &mut child);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    place.assert_nothing_left();
+}
+
+#[test]
+fn two_runs_at_once_do_not_disturb_each_other() {
+    if !has_lab() {
+        return;
+    }
+    let place = Place::new();
+    let children: Vec<_> = (0..2)
+        .map(|_| {
+            place
+                .leakproof()
+                .arg("run")
+                .arg(scenario("ai-data-pipeline.yaml"))
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+    place.assert_no_files_left();
+}
+
+#[test]
+fn a_full_disk_is_told_and_does_not_change_a_verdict() {
+    if !has_lab() {
+        return;
+    }
+    let place = Place::new();
+    let output = place
+        .leakproof()
+        .arg("run")
+        .arg(scenario("ai-data-pipeline.yaml"))
+        .args(["--json", "/dev/full"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(7), "a report that cannot be written is not a verdict: {said}");
+    assert!(said.contains("/dev/full"), "{said}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("ai-data-pipeline"), "the verdict is shown all the same");
+}
+
+#[test]
+fn a_reader_that_stops_reading_is_no_error() {
+    if !has_lab() {
+        return;
+    }
+    let place = Place::new();
+    let mut child = place
+        .leakproof()
+        .arg("run")
+        .arg(scenario("ai-data-pipeline.yaml"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let status = child.wait().unwrap();
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(status.code(), Some(0), "{said}");
+    assert!(!said.contains("panicked"), "{said}");
+}
+
+#[test]
+fn running_out_of_descriptors_is_never_a_denial() {
+    if !has_lab() {
+        return;
+    }
+    // From a limit at which nothing starts to one at which all is well: no verdict may be wrong on the way.
+    for files in [12, 24, 32, 48, 64, 96] {
+        let place = Place::new();
+        let json = place.file("run.json");
+        let script = format!("ulimit -Sn {files} && ulimit -Hn {files} && exec \"$@\"");
+        let output = Command::new("sh")
+            .args(["-c", &script, "sh", PROGRAM, "run"])
+            .arg(scenario("allow-all.yaml"))
+            .args(["--converge-within", "1500ms", "--json"])
+            .arg(&json)
+            .env("TMPDIR", place.temporary())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(matches!(output.status.code(), Some(0 | 4 | 6)), "{files} files: {:?} {said}", output.status);
+        assert!(!said.contains("panicked"), "{files} files: {said}");
+        if let Ok(text) = std::fs::read(&json) {
+            let document: Document = serde_json::from_slice(&text).unwrap();
+            for cell in document.stages.iter().flat_map(|stage| &stage.cells) {
+                assert_ne!(cell.verdict, Some(Verdict::Denied), "{files} files: {}", cell.flow);
+            }
+        }
+        place.assert_nothing_left();
+    }
+}
