@@ -19,6 +19,7 @@ use crate::model::document::FabricInfo;
 use crate::model::endpoint::{Addresses, EndpointId};
 use crate::model::event::Listener;
 use crate::model::flow::Flow;
+use crate::model::happening::{About, Turn};
 use crate::model::moment::Moment;
 use crate::scenario::{Change, Scenario, world::World};
 
@@ -70,8 +71,15 @@ pub trait Realised: Send + Sync {
         None
     }
 
-    /// What happened of itself so far, deliberate faults for instance: when (on the harness's clock), to what, and what.
-    fn happenings(&self) -> Vec<(Moment, String, String)>;
+    /// Begins to keep a log of what happens around this world that is none of its own changes, for
+    /// [`happenings`](Self::happenings). Gives a sentence for what cannot be followed; that costs no verdict. Where all
+    /// there is to tell is told anyway, there is nothing to begin.
+    fn keep_log(&mut self) -> impl Future<Output = Vec<String>> + Send {
+        std::future::ready(Vec::new())
+    }
+
+    /// What happened of itself so far, deliberate faults for instance; what comes later is added at the end.
+    fn happenings(&self) -> Vec<Happened>;
 
     /// For a person who wants to look inside: a line for each place and the command that leads there.
     fn steps_inside(&self) -> impl Future<Output = Vec<String>> + Send;
@@ -103,6 +111,47 @@ pub struct Enacted {
     pub sent: Moment,
     /// When the last change was acknowledged.
     pub acknowledged: Moment,
+}
+
+/// Something that happened of itself, on the harness's clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Happened {
+    /// When it was heard of.
+    pub at: Moment,
+    /// The earliest it can have been, where nothing was heard for a while just before.
+    pub since: Option<Moment>,
+    /// What sort of thing it happened to.
+    pub about: About,
+    /// The node it concerns, where it is one node's.
+    pub node: Option<String>,
+    /// What it happened to.
+    pub subject: String,
+    /// What happened, in words.
+    pub what: String,
+    /// Whether a state of the subject began or ended with it.
+    pub turn: Turn,
+    /// When it was by the account of whoever made it happen: RFC 3339, on that machine's clock.
+    pub stamped: Option<String>,
+}
+
+impl Happened {
+    /// Heard of at a moment; all else is to be added.
+    pub fn new(at: Moment, about: About, subject: impl Into<String>, what: impl Into<String>) -> Self {
+        let (subject, what) = (subject.into(), what.into());
+        Self { at, since: None, about, node: None, subject, what, turn: Turn::None, stamped: None }
+    }
+
+    /// With it a state of the subject began, in words that follow `was`.
+    #[must_use]
+    pub fn beginning(self, state: &str) -> Self {
+        Self { turn: Turn::Begins { state: state.to_owned() }, ..self }
+    }
+
+    /// With it the subject's state ended.
+    #[must_use]
+    pub fn ending(self) -> Self {
+        Self { turn: Turn::Ends, ..self }
+    }
 }
 
 /// A duplex byte stream to an agent.

@@ -38,6 +38,7 @@
 //! **Windows** are kept for every cell from the stage's beginning: see [`Window`](crate::model::finding::Window).
 
 mod baseline;
+mod beside;
 mod cell;
 mod convergence;
 mod ends;
@@ -72,6 +73,7 @@ use crate::model::observation::{Outcome, Refusal, Sighting};
 use crate::model::verdict::{Intent, Meaning, Verdict};
 
 pub use baseline::{Baseline, BaselineStanding};
+pub use beside::lay_beside;
 pub use findings::{counts, findings};
 pub use judgement::{Ending, Judgement, Passing};
 pub use rules::{Proven, Rules, Who, window};

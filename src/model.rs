@@ -5,7 +5,7 @@
 //! - the three readings: intent and meaning as [`verdict`] and [`prediction`] with its [`reasons`] (and the whole story of
 //!   one flow as [`explanation`]), reality as [`observation`]
 //! - what came of it: [`finding`], gathered in the one [`document`] of a run, with what was seen while a [`watch`] went on;
-//!   [`event`] tells of it while it happens
+//!   [`event`] tells of it while it happens, and [`happening`] of what happened around it
 //! - what can be said besides: a [`forecast`] without any network, a [`comparison`] of two runs
 
 pub mod checkup;
@@ -17,6 +17,7 @@ pub mod explanation;
 pub mod finding;
 pub mod flow;
 pub mod forecast;
+pub mod happening;
 pub mod labels;
 pub mod matrix;
 pub mod moment;

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use leakproof::model::document::{Cell, Document};
 use leakproof::model::finding::{Call, Window};
+use leakproof::model::happening::{About, Happening, Lies, Turn};
 use leakproof::model::verdict::{Meaning, Verdict};
 use leakproof::model::watch::{Fate, KnownOutcome, Standing, WatchInfo};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
@@ -176,7 +177,7 @@ const CASES: &[Case] = &[
         wrong: nothing,
         holds: |document, watch| {
             let command = watch.command.as_ref().ok_or("no command in the document")?;
-            let events = document.events.iter().filter(|event| event.subject == "command").count();
+            let events = document.events.iter().filter(|event| event.about == About::Command).count();
             let said = command.said.iter().any(|line| line == "failed");
             if command.status.as_deref() == Some("exit 3") && said && events == 2 {
                 Ok(())
@@ -280,7 +281,8 @@ fn check(case: &Case, run: &Run) -> Result<Clarity, String> {
     let made = match case.made {
         None => None,
         Some((begin, end)) => {
-            let at = |what| document.events.iter().find(|event| event.what == what).map(|event| event.at_us);
+            let said = |event: &&Happening| format!("{} {}", event.subject, event.what);
+            let at = |what| document.events.iter().find(|event| said(event) == what).map(|event| event.at_us);
             match (at(begin), at(end)) {
                 (Some(begin), Some(end))
                     if begin > watch.from_us + 4 * watch.interval_us
@@ -307,6 +309,9 @@ fn check(case: &Case, run: &Run) -> Result<Clarity, String> {
             (Some(made), Some(call)) => {
                 if let Clarity::Blurred(why) = the_window_made(cell, &windows, call, made, watch)? {
                     blurred = Some(why);
+                }
+                for window in &windows {
+                    lies_beside_what_made_it(window, case, document)?;
                 }
             }
             _ if !windows.is_empty() => return Err(format!("{} was never wrong, but: {windows:?}", cell.flow)),
@@ -364,6 +369,21 @@ fn the_window_made(
         (false, 0) => Err(format!("{flow} was wrong from {begin} to {end}, and that was found as {windows:?}")),
         (false, _) => Ok(Clarity::Blurred(format!("{flow}: not all of {begin} to {end} could be seen: {windows:?}"))),
     }
+}
+
+/// A window must be laid beside what made it, first of all.
+fn lies_beside_what_made_it(window: &Window, case: &Case, document: &Document) -> Result<(), String> {
+    let Some((begin, _)) = case.made else { return Ok(()) };
+    let first = window.beside.first().and_then(|beside| Some((beside, document.events.get(beside.event as usize)?)));
+    let Some((beside, event)) = first else { return Err(format!("nothing lies beside {window:?}")) };
+    let said = format!("{} {}", event.subject, event.what);
+    let lies = match beside.lies {
+        Lies::During => matches!(event.turn, Turn::Begins { .. }),
+        // Its first wrong attempt may have been launched just before, and met what was made on its way.
+        Lies::Within => beside.apart_us <= EDGE_US.unsigned_abs(),
+        Lies::Before | Lies::After | Lies::Unknown => false,
+    };
+    if said == begin && lies { Ok(()) } else { Err(format!("{said} lies beside {window:?}, not {begin}")) }
 }
 
 /// The pipeline scenario with a `known:` list.

@@ -3,12 +3,14 @@
 //! - which: [`context`] chooses the cluster, [`server`] talks to it, [`kinds`] and [`cni`] know what is in it
 //! - what: [`mark`] is on everything made, [`plan`] says what would be made, `pods` how a probe pod looks
 //! - who: [`Cluster`] makes worlds, [`Raised`] is one; `herd` watches its pods, `dial` reaches their agents
+//! - around: `journal` holds what happened of itself, `chronicle` hears of what others do
 //! - end: [`sweep`] removes what has a run's mark, `gather` saves what explains a failure
 //!
 //! A scenario's namespaces, pods and policies have exactly the names it gives them: on a cluster the name of a policy's
 //! own namespace is part of its meaning. So they are created, never taken over: one that is there already ends the run
 //! before anything is touched.
 
+mod chronicle;
 pub mod cni;
 pub mod context;
 mod dial;
@@ -17,6 +19,7 @@ pub mod error;
 mod foreign;
 mod gather;
 mod herd;
+mod journal;
 pub mod kinds;
 pub mod mark;
 mod nodes;

@@ -305,6 +305,7 @@ impl Sentence<'_> {
             right_after_us: spell.right_after.map(micros),
             attempts: spell.attempts,
             standing,
+            beside: Vec::new(),
         }
     }
 

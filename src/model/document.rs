@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::endpoint::{Addresses, EndpointKind};
 use super::finding::{Call, Finding, Window};
 use super::flow::NamedFlow;
+use super::happening::Happening;
 use super::labels::Labels;
 use super::observation::{Blindness, Observation, Witness};
 use super::port::ServedPort;
@@ -303,17 +304,6 @@ pub struct BlindSpan {
     pub until_us: u64,
     /// Why.
     pub why: Blindness,
-}
-
-/// Something that happened around the run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Happening {
-    /// When.
-    pub at_us: u64,
-    /// What it happened to: a node, a pod, a policy, the command under watch, the lab.
-    pub subject: String,
-    /// What happened, in words.
-    pub what: String,
 }
 
 /// Sums.

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::flow::NamedFlow;
+use super::happening::Beside;
 use super::observation::Observation;
 use super::verdict::{Intent, Meaning};
 use super::watch::Standing;
@@ -166,4 +167,7 @@ pub struct Window {
     /// What it counts as.
     #[serde(default, skip_serializing_if = "Standing::is_counted")]
     pub standing: Standing,
+    /// What happened around that time, what lies nearest first; for windows of a watch.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<Beside>,
 }

@@ -3,13 +3,14 @@
 use std::io;
 
 use crate::model::document::{
-    AgentInfo, BlindSpan, Cell, Convergence, Counts, Document, EndpointInfo, FORMAT, FabricInfo, FabricKind, Happening,
-    Phase, ScenarioInfo, Settings, Stage, Strictness,
+    AgentInfo, BlindSpan, Cell, Convergence, Counts, Document, EndpointInfo, FORMAT, FabricInfo, FabricKind, Phase,
+    ScenarioInfo, Settings, Stage, Strictness,
 };
 use crate::model::endpoint::{Addresses, EndpointKind, Family};
 use crate::model::finding::{Blame, Call, Contradiction, Finding, Window};
 use crate::model::flow::NamedFlow;
 use crate::model::forecast::{self, Forecast, Foreseen, Outlook};
+use crate::model::happening::{About, Beside, Happening, Lies, Turn};
 use crate::model::labels::Labels;
 use crate::model::observation::{Blindness, Observation, Refusal, Witness};
 use crate::model::port::{Port, Protocol, ServedPort};
@@ -221,6 +222,7 @@ pub fn pipeline() -> Document {
                         right_after_us: Some(680_000 + took),
                         attempts: 2,
                         standing: Standing::Counted,
+                        beside: Vec::new(),
                     }];
                 }
                 cells.push(cell);
@@ -282,6 +284,7 @@ pub fn troubled() -> Document {
             right_after_us: Some(731_000),
             attempts: 5,
             standing: Standing::Counted,
+            beside: Vec::new(),
         },
         Window {
             call: Call::Leak,
@@ -291,6 +294,7 @@ pub fn troubled() -> Document {
             right_after_us: None,
             attempts: 42,
             standing: Standing::Counted,
+            beside: Vec::new(),
         },
     ];
     let because = "the source is not isolated; ai-data-pipeline/allow-ai-processing-to-data-store isolates the \
@@ -359,8 +363,8 @@ pub fn troubled() -> Document {
     document.agents[5].blind = vec![BlindSpan { from_us: 690_000, until_us: 1_300_000, why: Blindness::Starved }];
     document.agents[5].reconnects = 1;
     document.events = vec![
-        Happening { at_us: 684_000, subject: "lab".into(), what: "rules of node-1 switched".into() },
-        Happening { at_us: 905_000, subject: "node-2".into(), what: "rules lost by the fault asked for".into() },
+        happened(684_000, About::Other, "lab", "rules of node-1 switched"),
+        happened(905_000, About::Fault, "node-2", "rules lost by the fault asked for"),
     ];
     document
 }
@@ -374,7 +378,26 @@ fn wrong_window(call: Call, standing: Standing, from_us: u64, lasted_us: u64, at
         right_after_us: Some(from_us + lasted_us + 100_000),
         attempts,
         standing,
+        beside: Vec::new(),
     }
+}
+
+/// Something that happened, and no more of it.
+pub fn happened(at_us: u64, about: About, subject: &str, what: &str) -> Happening {
+    Happening {
+        at_us,
+        since_us: None,
+        about,
+        node: None,
+        subject: subject.into(),
+        what: what.into(),
+        turn: Turn::None,
+        stamped: None,
+    }
+}
+
+fn begins(state: &str) -> Turn {
+    Turn::Begins { state: state.into() }
 }
 
 /// The pipeline scenario, watched through an upgrade: a leak, an outage within its budget, one that may be over it, one
@@ -384,7 +407,13 @@ pub fn watched() -> Document {
     let mut document = pipeline();
     let leak = cell_at(&mut document, "intruder", "data-store-2", "9000/tcp");
     leak.call = Call::Leak;
-    leak.windows.push(wrong_window(Call::Leak, Standing::Counted, 95 * S, 200_000, 3));
+    let beside = vec![
+        Beside { event: 1, lies: Lies::During, apart_us: 6 * S },
+        Beside { event: 2, lies: Lies::Within, apart_us: 40_000 },
+        Beside { event: 3, lies: Lies::After, apart_us: 1_800_000 },
+        Beside { event: 0, lies: Lies::During, apart_us: 92 * S },
+    ];
+    leak.windows.push(Window { beside, ..wrong_window(Call::Leak, Standing::Counted, 95 * S, 200_000, 3) });
     let next = "lay its windows beside what changed at that time";
     let found = vec![finding(leak, Blame::Network, Contradiction::None, "no rule matches", next)];
     let budget = cell_at(&mut document, "ai-processing", "data-store-1", "5432/tcp");
@@ -470,10 +499,21 @@ pub fn watched() -> Document {
         entry("any -> plain", KnownOutcome::Passed),
     ];
     document.events = vec![
-        Happening { at_us: 3 * S, subject: "command".into(), what: "started".into() },
-        Happening { at_us: 89 * S, subject: "node-1".into(), what: "calico-node went".into() },
-        Happening { at_us: 97 * S, subject: "node-1".into(), what: "calico-node came, image 3.32.1".into() },
-        Happening { at_us: 243 * S, subject: "command".into(), what: "ended: exit 0".into() },
+        Happening { turn: begins("running"), ..happened(3 * S, About::Command, "the command", "was started") },
+        Happening {
+            node: Some("node-1".into()),
+            turn: begins("restarting"),
+            stamped: Some("2026-11-23T04:06:35Z".into()),
+            ..happened(89 * S, About::Engine, "calico-node on node-1", "pod calico-node-x7k was told to end")
+        },
+        happened(95 * S + 40_000, About::Policy, "NetworkPolicy ai-staging/open", "was created by kubectl"),
+        Happening {
+            node: Some("node-1".into()),
+            since_us: Some(96 * S),
+            turn: Turn::Ends,
+            ..happened(97 * S, About::Engine, "calico-node on node-1", "pod calico-node-q2m is ready")
+        },
+        Happening { turn: Turn::Ends, ..happened(243 * S, About::Command, "the command", "ended: exit 0") },
     ];
     document.agents[2].blind = vec![BlindSpan { from_us: 130 * S, until_us: 131 * S, why: Blindness::Starved }];
     document.took_us = 303 * S;
@@ -521,10 +561,9 @@ pub fn hour(pods: usize) -> Document {
         ..watched().watch.unwrap()
     });
     document.events = (0..60)
-        .map(|minute| Happening {
-            at_us: minute * 60 * S,
-            subject: format!("node-{}", minute % 3),
-            what: "calico-node restarted".into(),
+        .map(|minute| {
+            let subject = format!("calico-node on node-{}", minute % 3);
+            happened(minute * 60 * S, About::Engine, &subject, "container calico-node runs again (restart 1)")
         })
         .collect();
     document.took_us = 3_603 * S;
@@ -659,6 +698,7 @@ pub fn nasty() -> Document {
     for event in &mut document.events {
         mean(&mut event.subject);
         mean(&mut event.what);
+        (event.node, event.stamped, event.turn) = (Some(NASTY.into()), Some(NASTY.into()), begins(NASTY));
     }
     document.phases.iter_mut().for_each(|phase| mean(&mut phase.name));
     let policy = PolicyRef { kind: NASTY.into(), namespace: Some(NASTY.into()), name: NASTY.into() };

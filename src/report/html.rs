@@ -5,6 +5,7 @@
 
 mod agents;
 mod axis;
+mod events;
 mod findings;
 mod matrix;
 mod overview;

@@ -95,25 +95,47 @@ fn watch(document: &Document, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out)?;
     let flows = watched::flows(document);
     if flows.is_empty() {
-        return writeln!(out, "No flow was wrong at any time.\n");
+        writeln!(out, "No flow was wrong at any time.\n")?;
+        return events(document, out);
     }
-    writeln!(out, "| | Flow | Windows | At least | At most | Counts as |\n|---|---|---|---|---|---|")?;
+    writeln!(out, "| | Flow | Windows | At least | At most | Counts as | Beside it |\n|---|---|---|---|---|---|---|")?;
     for flow in flows.iter().take(FINDINGS) {
         writeln!(
             out,
-            "| **{}** | {} | {} | {} | {} | {} |",
+            "| **{}** | {} | {} | {} | {} | {} | {} |",
             flow.word(),
             escape(&flow.flow.to_string()),
             flow.windows.len(),
             human_us(flow.least_us()),
             flow.most_us().map_or("not known".into(), human_us),
-            watched::standing(flow.standing, flow.call)
+            watched::standing(flow.standing, flow.call),
+            escape(&beside(document, flow))
         )?;
     }
     if let Some(more) = flows.len().checked_sub(FINDINGS).filter(|more| *more > 0) {
         writeln!(out, "\n{} more; the JSON lists every one.", plural(more as u64, "flow", "flows"))?;
     }
-    writeln!(out)
+    writeln!(out)?;
+    events(document, out)
+}
+
+/// What lies beside a flow's first window that anything lies beside.
+fn beside(document: &Document, flow: &watched::Watched) -> String {
+    let mut told = flow.windows.iter().filter_map(|window| watched::beside_in_short(window, &document.events, 1));
+    told.next().unwrap_or_default()
+}
+
+/// What happened around the watch, folded away.
+fn events(document: &Document, out: &mut dyn Write) -> io::Result<()> {
+    let Some(sentence) = watched::around(&document.events) else { return Ok(()) };
+    writeln!(out, "<details><summary>{}</summary>\n", escape(&sentence))?;
+    for event in document.events.iter().take(FINDINGS) {
+        writeln!(out, "- {}", escape(&watched::happening(event)))?;
+    }
+    if let Some(more) = document.events.len().checked_sub(FINDINGS).filter(|more| *more > 0) {
+        writeln!(out, "\n{more} more; the HTML report and the JSON list them all.")?;
+    }
+    writeln!(out, "\n</details>\n")
 }
 
 fn remarks(document: &Document, out: &mut dyn Write) -> io::Result<()> {
@@ -248,18 +270,12 @@ mod tests {
   - ai-processing -&#62; impostor:8080/tcp: reset by the destination at 1 min 36 s
   - newborn-2: alive after 2.0 s, connected 8.8 s later; was open: newborn-2 -&#62; data-store-1:53/udp
 
-| | Flow | Windows | At least | At most | Counts as |
-|---|---|---|---|---|---|
-| **LEAK** | intruder -&#62; data-store-2:9000/tcp | 1 | 200 ms | 400 ms | more than its budget |
-| **UNSURE** | plain -&#62; impostor:8080/tcp | 1 | 1.9 s | 2.1 s | perhaps more than its budget, perhaps not |
-| **budget** | ai-processing -&#62; data-store-1:5432/tcp | 2 | 700 ms | 1.1 s | within its budget |
-| **known** | data-store-1 -&#62; impostor:8080/tcp | 1 | 3.0 s | not known | known, and put up with |
-
-- **UNSURE** policies: 1 cell: outage: 1 window, which may be more than the 2 s it may last (plain -&#62; impostor:8080/tcp)
-- **note** policies: 1 cell: outage: 2 windows, 700 ms to 1.1 s, within the 2 s it may last (ai-processing -&#62; data-store-1:5432/tcp)
-- **known** outage of data-store-1 -&#62; impostor:8080/tcp until 2027-03-31 (restarts during the upgrade): happened, and is put up with
-- **known** outage of any -&#62; plain until 2027-03-31 (restarts during the upgrade): did not happen: the entry may go
-- 9 cells have no stated intent: what the policies say judged them alone
+| | Flow | Windows | At least | At most | Counts as | Beside it |
+|---|---|---|---|---|---|---|
+| **LEAK** | intruder -&#62; data-store-2:9000/tcp | 1 | 200 ms | 400 ms | more than its budget | while calico-node on node-1 was restarting (pod calico-node-x7k was told to end, 6.0 s before); and 3 more |
+| **UNSURE** | plain -&#62; impostor:8080/tcp | 1 | 1.9 s | 2.1 s | perhaps more than its budget, perhaps not |  |
+| **budget** | ai-processing -&#62; data-store-1:5432/tcp | 2 | 700 ms | 1.1 s | within its budget |  |
+| **known** | data-store-1 -&#62; impostor:8080/tcp | 1 | 3.0 s | not known | known, and put up with |  |
 
 
 "#]]

@@ -182,6 +182,7 @@ mod tests {
             right_after_us: after,
             attempts: 31,
             standing: crate::model::watch::Standing::Counted,
+            beside: Vec::new(),
         }
     }
 

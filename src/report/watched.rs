@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::model::document::Document;
 use crate::model::finding::{Call, Window};
 use crate::model::flow::NamedFlow;
+use crate::model::happening::{About, Beside, Happening, Lies, Turn};
 use crate::model::watch::{Established, Fate, KnownInfo, KnownOutcome, Newborn, Standing, WatchInfo};
 
 use super::duration::human_us;
@@ -103,6 +104,55 @@ pub fn standing(standing: Standing, call: Call) -> &'static str {
         (Standing::WithinBudget, _) => "within its budget",
         (Standing::Known, _) => "known, and put up with",
     }
+}
+
+/// So much of what lies beside a window is told; the JSON holds more.
+pub const NAMED: usize = 3;
+
+/// What happened beside a window, each in a few words: `while calico-node on worker2 was restarting (pod x was told to
+/// end, 300 ms before)`.
+pub fn beside(window: &Window, events: &[Happening]) -> Vec<String> {
+    window.beside.iter().filter_map(|beside| Some(lying(*beside, events.get(beside.event as usize)?))).collect()
+}
+
+fn lying(beside: Beside, event: &Happening) -> String {
+    let Happening { subject, what, .. } = event;
+    let apart = human_us(beside.apart_us);
+    match (beside.lies, &event.turn) {
+        (Lies::During, Turn::Begins { state }) => format!("while {subject} was {state} ({what}, {apart} before)"),
+        (Lies::During | Lies::Before, _) => format!("{subject}: {what}, {apart} before"),
+        (Lies::Within, _) => format!("{subject}: {what}, {apart} into it"),
+        (Lies::After, _) => format!("{subject}: {what}, heard of {apart} after it"),
+        (Lies::Unknown, _) => format!("{subject}: {what}, some time in a gap of the log"),
+    }
+}
+
+/// The first of them in one sentence; none where nothing is known to have happened.
+pub fn beside_in_short(window: &Window, events: &[Happening], named: usize) -> Option<String> {
+    let all = beside(window, events);
+    let mut told: Vec<String> = all.iter().take(named).cloned().collect();
+    if let Some(more @ 1..) = all.len().checked_sub(named) {
+        told.push(format!("and {more} more"));
+    }
+    (!told.is_empty()).then(|| told.join("; "))
+}
+
+/// What happened, when it was heard of, and how sure that is: `1 min 37 s: calico-node on worker2: pod x is ready (some
+/// time since 1 min 36 s)`.
+pub fn happening(event: &Happening) -> String {
+    let at = human_us(event.at_us);
+    let since = event.since_us.map(|since| format!(" (some time since {})", human_us(since))).unwrap_or_default();
+    format!("{at}: {}: {}{since}", event.subject, event.what)
+}
+
+/// How much happened around it, by what it happened to; none where nothing did.
+pub fn around(events: &[Happening]) -> Option<String> {
+    let counted = About::ALL.into_iter().filter_map(|about| {
+        let count = events.iter().filter(|event| event.about == about).count();
+        (count > 0).then(|| format!("{} {}", about.word(), number(count as u64)))
+    });
+    let all = plural(events.len() as u64, "thing", "things");
+    (!events.is_empty()).then(|| format!("{all} happened around it: {}", counted.collect::<Vec<_>>().join(", ")))
 }
 
 /// How long it was watched, and until what: `1 h long; waited for the command, and quiet after it`.
@@ -277,6 +327,35 @@ mod tests {
                 "known data-store-1 -> impostor:8080/tcp: outage in 1 window, at least 3.0 s, seen by 31 attempts: \
                  known, and put up with",
             ]
+        );
+    }
+
+    #[test]
+    fn what_lies_beside_a_window_is_told_as_no_more_than_that() {
+        let document = watched();
+        let flows = flows(&document);
+        assert_eq!(
+            beside(flows[0].windows[0], &document.events),
+            [
+                "while calico-node on node-1 was restarting (pod calico-node-x7k was told to end, 6.0 s before)",
+                "NetworkPolicy ai-staging/open: was created by kubectl, 40 ms into it",
+                "calico-node on node-1: pod calico-node-q2m is ready, heard of 1.8 s after it",
+                "while the command was running (was started, 1 min 32 s before)",
+            ]
+        );
+        assert!(beside_in_short(flows[0].windows[0], &document.events, 1).unwrap().ends_with("; and 3 more"));
+        assert_eq!(
+            beside_in_short(flows[1].windows[0], &document.events, 1),
+            None,
+            "nothing is known to lie beside it"
+        );
+        assert_eq!(
+            happening(&document.events[3]),
+            "1 min 37 s: calico-node on node-1: pod calico-node-q2m is ready (some time since 1 min 36 s)"
+        );
+        assert_eq!(
+            around(&document.events).unwrap(),
+            "5 things happened around it: command 2, network plugin 2, policies 1"
         );
     }
 

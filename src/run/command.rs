@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use super::assemble::micros;
 use crate::clock;
 use crate::model::event::{Event, Listener};
+use crate::model::happening::Turn;
 use crate::model::moment::Moment;
 use crate::model::watch::CommandInfo;
 
@@ -172,12 +173,13 @@ impl Ran {
     }
 
     /// When it began and ended.
-    pub(super) fn story(&self) -> Vec<(Moment, String)> {
-        let began = self.began.map(|at| (at, "was started".to_owned()));
+    pub(super) fn story(&self) -> Vec<(Moment, String, Turn)> {
+        let began = self.began.map(|at| (at, "was started".to_owned(), Turn::Begins { state: "running".into() }));
         let ended = self.ended.map(|(at, _)| (at, format!("ended: {}", self.status().unwrap_or_default())));
         let took = self.began.zip(self.ended).map(|(began, (ended, _))| micros(ended.since(began)));
-        let ended =
-            ended.map(|(at, what)| (at, took.map_or(what.clone(), |us| format!("{what} after {} ms", us / 1000))));
+        let ended = ended.map(|(at, what)| {
+            (at, took.map_or(what.clone(), |us| format!("{what} after {} ms", us / 1000)), Turn::Ends)
+        });
         began.into_iter().chain(ended).collect()
     }
 }

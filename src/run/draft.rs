@@ -6,8 +6,11 @@ use super::assemble::{self, Judged};
 use super::pipeline::Temper;
 use super::{Order, assemble::exit_of};
 use crate::clock;
-use crate::model::document::{Counts, Document, FORMAT, FabricInfo, FabricKind, Happening, Phase, ScenarioInfo};
+use crate::fabric::Happened;
+use crate::judge;
+use crate::model::document::{Counts, Document, FORMAT, FabricInfo, FabricKind, Phase, ScenarioInfo};
 use crate::model::event::{Event, Listener};
+use crate::model::happening::Happening;
 use crate::model::moment::Moment;
 
 /// The document so far.
@@ -97,12 +100,14 @@ impl<'a> Draft<'a> {
         self.document.stages.push(stage);
     }
 
-    pub(super) fn happened(&mut self, happenings: Vec<(Moment, String, String)>) {
-        for (at, subject, what) in happenings {
-            let at_us = self.micros(at);
-            self.document.events.push(Happening { at_us, subject, what });
+    /// Puts what happened on the run's own time axis, in order, and what was wrong meanwhile beside it.
+    pub(super) fn happened(&mut self, happenings: Vec<Happened>) {
+        for Happened { at, since, about, node, subject, what, turn, stamped } in happenings {
+            let (at_us, since_us) = (self.micros(at), since.map(|since| self.micros(since)));
+            self.document.events.push(Happening { at_us, since_us, about, node, subject, what, turn, stamped });
         }
         self.document.events.sort_by_key(|event| event.at_us);
+        judge::lay_beside(&mut self.document);
     }
 
     /// Brings sums, duration and exit code up to date. The baseline is no part of the sums: it says nothing of any

@@ -140,9 +140,9 @@ impl<R: Realised> Nursery<'_, R> {
                 () = over.cancelled() => return born,
                 () = sleep_until(next_birth.map_or(look, |birth| birth.min(look))) => {}
             }
-            for (_, subject, what) in self.world.happenings().into_iter().skip(told) {
+            for happened in self.world.happenings().into_iter().skip(told) {
                 told += 1;
-                self.tell.hear(Event::Note { text: format!("{subject}: {what}") });
+                self.tell.hear(Event::Note { text: format!("{}: {}", happened.subject, happened.what) });
             }
             if let (Some(births), Some(birth)) = (births, next_birth)
                 && Instant::now() >= birth

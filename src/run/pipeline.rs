@@ -86,7 +86,12 @@ pub(super) async fn run<F: Fabric>(
         say(&left.iter().map(|error| format!("left behind: {error}")).collect::<Vec<_>>());
         return Err(Refusal::Unmet { scenario, why });
     }
-    for warning in world.warnings() {
+    let mut warnings = world.warnings();
+    // What a run's few seconds are laid beside is its own changes; a watch is laid beside what others do.
+    if order.vigil.is_some() {
+        warnings.extend(world.keep_log().await);
+    }
+    for warning in warnings {
         draft.warn(warning);
     }
     draft.document.endpoints = assemble::endpoints(order.scenario, world.placements());

@@ -16,8 +16,8 @@ use super::pipeline::{Under, Voyage};
 use crate::clock;
 use crate::fabric::Realised;
 use crate::judge::Judge;
-use crate::model::document::Happening;
 use crate::model::flow::{Flow, FlowId};
+use crate::model::happening::{About, Happening};
 use crate::model::matrix::Matrix;
 use crate::model::moment::Moment;
 use crate::model::verdict::Verdict;
@@ -223,9 +223,18 @@ impl Voyage<'_> {
     /// What came of the command, and whether the watch went on to its end.
     fn conclude(&mut self, ended: Ended, ran: Option<Ran>) -> Result<(), String> {
         if let Some(ran) = &ran {
-            for (at, what) in ran.story() {
+            for (at, what, turn) in ran.story() {
                 let at_us = self.draft.micros(at);
-                self.draft.document.events.push(Happening { at_us, subject: "command".into(), what });
+                self.draft.document.events.push(Happening {
+                    at_us,
+                    since_us: None,
+                    about: About::Command,
+                    node: None,
+                    subject: "the command".into(),
+                    what,
+                    turn,
+                    stamped: None,
+                });
             }
             if let Some(failure) = ran.failure() {
                 self.draft.warn(format!("{failure}: the change that was to be watched did not happen as meant"));

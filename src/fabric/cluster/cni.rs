@@ -118,12 +118,57 @@ pub fn recognise(daemon_sets: &[DaemonSet]) -> Option<Cni> {
     found.min_by_key(rank)
 }
 
+/// A DaemonSet whose pods carry packets or enforce policy on their node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Engine {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The labels its pods have, as a selector.
+    pub selector: String,
+}
+
+/// Where a node keeps what its network plugin is: whoever is given it looks like one.
+const CNI_FOLDERS: [&str; 3] = ["/etc/cni", "/opt/cni", "/var/lib/cni"];
+/// What carries a Service's packets to its pods, in most clusters.
+const PROXY: &str = "kube-proxy";
+
+/// The DaemonSets that carry packets or enforce policy: plugins by name, whatever else is given a node's plugin folders,
+/// and kube-proxy.
+pub fn engines(daemon_sets: &[DaemonSet]) -> Vec<Engine> {
+    let found = daemon_sets.iter().filter_map(|set| {
+        let name = set.metadata.name.as_deref()?;
+        let spec = &set.spec;
+        let volumes = spec.template.spec.as_ref().and_then(|pod| pod.volumes.as_deref()).unwrap_or_default();
+        let paths = volumes.iter().filter_map(|volume| volume.host_path.as_ref()).map(|host| host.path.as_str());
+        let mut paths = paths.filter(|path| CNI_FOLDERS.iter().any(|folder| path.starts_with(folder)));
+        let known = KNOWN.iter().any(|(known, _, _)| *known == name) || name == PROXY;
+        if !known && paths.next().is_none() {
+            return None;
+        }
+        let labels = spec.selector.match_labels.iter().flatten();
+        Some(Engine {
+            namespace: set.metadata.namespace.clone().unwrap_or_default(),
+            name: name.to_owned(),
+            selector: labels.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(","),
+        })
+    });
+    // Without a selector every pod of the namespace would be taken for one.
+    found.filter(|engine| !engine.selector.is_empty()).collect()
+}
+
 /// The version in an image's tag: `quay.io/calico/node:v3.31.7` has 3.31.7.
 fn version(image: &str) -> Option<String> {
-    let image = image.split('@').next().unwrap_or_default();
-    let tag = image.rsplit_once(':').map(|(_, tag)| tag).filter(|tag| !tag.contains('/'))?;
+    let tag = tag(image)?;
     let number = tag.strip_prefix('v').unwrap_or(tag);
     number.starts_with(|c: char| c.is_ascii_digit()).then(|| number.to_owned())
+}
+
+/// An image's tag: `v3.31.7`.
+pub fn tag(image: &str) -> Option<&str> {
+    let image = image.split('@').next().unwrap_or_default();
+    image.rsplit_once(':').map(|(_, tag)| tag).filter(|tag| !tag.contains('/'))
 }
 
 #[cfg(test)]
@@ -139,6 +184,31 @@ mod tests {
                 { "name": "sidecar", "image": "other:v9" }, { "name": container, "image": image } ] } } },
         }))
         .unwrap()
+    }
+
+    #[test]
+    fn what_carries_packets_is_known_by_name_or_by_what_it_is_given() {
+        let make = |name: &str, path: &str, labels: serde_json::Value| -> DaemonSet {
+            serde_json::from_value(json!({
+                "metadata": { "namespace": "kube-system", "name": name },
+                "spec": { "selector": { "matchLabels": labels }, "template": { "spec": {
+                    "containers": [], "volumes": [ { "name": "host", "hostPath": { "path": path } } ] } } },
+            }))
+            .unwrap()
+        };
+        let label = || json!({ "app": "it", "tier": "node" });
+        let rows = [
+            (make("calico-node", "/lib/modules", label()), true, "by its name"),
+            (make("kube-proxy", "/lib/modules", label()), true, "what carries Services"),
+            (make("novel-net", "/etc/cni/net.d", label()), true, "by the folder of plugins it is given"),
+            (make("logs", "/var/log", label()), false, "something else"),
+            (make("calico-node", "/etc/cni/net.d", json!({})), false, "one whose pods cannot be told from others"),
+        ];
+        for (set, expected, why) in rows {
+            let found = engines(&[set]);
+            assert_eq!(!found.is_empty(), expected, "{why}");
+            assert!(found.iter().all(|engine| engine.selector == "app=it,tier=node"), "{why}");
+        }
     }
 
     #[test]

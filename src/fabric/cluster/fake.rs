@@ -30,6 +30,12 @@ pub(super) struct Inside {
     pub(super) stuck: BTreeMap<String, &'static str>,
     /// Creations of this name are carried out, but the answer is lost, once.
     pub(super) lose_answer: Option<String>,
+    /// Kinds, by plural, that nobody may list or watch.
+    pub(super) forbidden: Vec<&'static str>,
+    /// It answers nothing but that it is away.
+    pub(super) away: bool,
+    /// It does not know any more what came after any version: whoever watches has to list.
+    pub(super) forgetful: bool,
     counter: u64,
 }
 
@@ -97,6 +103,9 @@ impl Inside {
 
     fn answer(&mut self, method: &str, path: &str, query: &str, body: &Value) -> (u16, Value) {
         self.asked.push(format!("{method} {path}?{query}"));
+        if self.away {
+            return refusal(503, "ServiceUnavailable", path);
+        }
         let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
         let rest = if parts.first() == Some(&"api") { &parts[2..] } else { parts.get(3..).unwrap_or_default() };
         let (plural, namespace, name) = match rest {
@@ -108,6 +117,8 @@ impl Inside {
         };
         let key = |name: &str| (plural.to_owned(), namespace.map(ToOwned::to_owned), name.to_owned());
         match (method, name) {
+            ("GET", None) if self.forbidden.contains(&plural) => refusal(403, "Forbidden", plural),
+            ("GET", None) if self.forgetful && query.contains("watch=true") => refusal(410, "Expired", plural),
             ("GET", None) => self.list(plural, namespace, query),
             ("GET", Some(name)) => match self.objects.get(&key(name)) {
                 Some(object) => (200, object.clone()),

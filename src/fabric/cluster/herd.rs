@@ -14,12 +14,14 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::error::ClusterError;
+use super::journal::Journal;
 use super::mark;
 use super::server::{Place, Server};
 use super::state::{State, remedy, state};
 use crate::clock;
+use crate::fabric::Happened;
 use crate::model::endpoint::Addresses;
-use crate::model::moment::Moment;
+use crate::model::happening::About;
 
 /// A watch is opened anew after so long, before proxies on the way grow tired of it.
 const LIFE_SECONDS: u32 = 280;
@@ -32,10 +34,10 @@ pub(super) struct Herd {
     task: JoinHandle<()>,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 struct Pods {
     by_place: BTreeMap<Place, Seen>,
-    happenings: Vec<(Moment, String, String)>,
+    journal: Journal,
 }
 
 #[derive(Debug, Clone)]
@@ -52,8 +54,8 @@ impl Drop for Herd {
 
 impl Herd {
     /// Begins to watch.
-    pub(super) fn watch(server: &Server, run: &str) -> Self {
-        let (sender, pods) = watch::channel(Pods::default());
+    pub(super) fn watch(server: &Server, run: &str, journal: Journal) -> Self {
+        let (sender, pods) = watch::channel(Pods { by_place: BTreeMap::new(), journal });
         let api: Api<Pod> = Api::all(server.client());
         let selector = mark::selector(Some(run));
         let task = tokio::spawn(async move {
@@ -137,11 +139,6 @@ impl Herd {
         let stands = self.pods.borrow().by_place.get(place).map(|seen| format!("{:?}", seen.state)).unwrap_or_default();
         Err(ClusterError::Left { what: format!("pod {place}"), waited: patience, stands, run: run.to_owned() })
     }
-
-    /// What happened to pods that ran.
-    pub(super) fn happenings(&self) -> Vec<(Moment, String, String)> {
-        self.pods.borrow().happenings.clone()
-    }
 }
 
 /// What a wait needs to know.
@@ -198,6 +195,7 @@ impl Pods {
     }
 
     fn note(&mut self, place: &Place, what: String) {
-        self.happenings.push((clock::now(), format!("pod {}", place.to_string().replace('`', "")), what));
+        let subject = format!("pod {}", place.to_string().replace('`', ""));
+        self.journal.note(Happened::new(clock::now(), About::Probe, subject, what));
     }
 }

@@ -13,10 +13,12 @@ use serde_json::{Map, Value, json};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::cni::{self, Cni};
+use super::chronicle::Chronicle;
+use super::cni::{self, Cni, Engine};
 use super::dial::Doors;
 use super::error::{ClusterError, Said, Sort};
 use super::herd::{Herd, Waiting};
+use super::journal::Journal;
 use super::mark::{self, Owner, RUN};
 use super::nodes::Nodes;
 use super::options::Options;
@@ -27,12 +29,11 @@ use super::state::addresses;
 use super::{foreign, gather, kinds, sweep};
 use crate::clock;
 use crate::fabric::secret::secret;
-use crate::fabric::{Dial, Enacted, Placement, Realised};
+use crate::fabric::{Dial, Enacted, Happened, Placement, Realised};
 use crate::model::document::{FabricInfo, FabricKind};
 use crate::model::endpoint::EndpointId;
 use crate::model::event::{Event, Listener};
 use crate::model::labels::Labels;
-use crate::model::moment::Moment;
 use crate::model::prediction::PolicyRef;
 use crate::policy::Policy;
 use crate::scenario::world::{Pod, World};
@@ -59,6 +60,10 @@ pub struct Raised {
     names: Vec<String>,
     nodes: Nodes,
     herd: Herd,
+    journal: Journal,
+    /// What carries packets and enforces policy on the nodes.
+    engines: Vec<Engine>,
+    chronicle: Option<Chronicle>,
     doors: Doors,
     policies: BTreeMap<PolicyRef, Held>,
     version: String,
@@ -108,6 +113,7 @@ enum Left {
 struct Surroundings {
     nodes: Nodes,
     cni: Option<Cni>,
+    engines: Vec<Engine>,
 }
 
 impl Raised {
@@ -133,6 +139,7 @@ impl Raised {
         };
         let (looked, others) = tokio::join!(looked, foreign::find(server, &named));
         let (around, (), wide) = looked?;
+        let journal = Journal::default();
         let mut raised = Self {
             server: server.clone(),
             run: run.to_owned(),
@@ -145,7 +152,10 @@ impl Raised {
             names: scenario.endpoints().iter().map(|endpoint| endpoint.name.clone()).collect(),
             warnings: warnings(scenario, &around.nodes).into_iter().chain(others).collect(),
             nodes: around.nodes,
-            herd: Herd::watch(server, run),
+            herd: Herd::watch(server, run, journal.clone()),
+            journal,
+            engines: around.engines,
+            chronicle: None,
             doors: Doors::new(server),
             policies: BTreeMap::new(),
             version: version.to_owned(),
@@ -429,8 +439,9 @@ async fn relabel(server: &Server, kind: &ApiResource, made: &mut Made, labels: &
 async fn surroundings(server: &Server, options: &Options) -> Result<Surroundings, ClusterError> {
     let (nodes, sets) = tokio::join!(server.list_as::<Node>(), server.list_as::<DaemonSet>());
     // Not to know the network plugin costs a word in the report, and no verdict.
-    let cni = sets.ok().and_then(|sets| cni::recognise(&sets));
-    Ok(Surroundings { nodes: Nodes::choose(&nodes?, options)?, cni })
+    let sets = sets.unwrap_or_default();
+    let (cni, engines) = (cni::recognise(&sets), cni::engines(&sets));
+    Ok(Surroundings { nodes: Nodes::choose(&nodes?, options)?, cni, engines })
 }
 
 /// Makes sure that none of the namespaces is there, before any is made.
@@ -559,8 +570,15 @@ impl Realised for Raised {
         Ok(Enacted { sent, acknowledged: clock::now() })
     }
 
-    fn happenings(&self) -> Vec<(Moment, String, String)> {
-        self.herd.happenings()
+    async fn keep_log(&mut self) -> Vec<String> {
+        let namespaces = self.namespaces.keys().cloned().collect();
+        let (log, missing) = Chronicle::begin(&self.server, &self.engines, &namespaces, &self.journal).await;
+        self.chronicle = Some(log);
+        missing
+    }
+
+    fn happenings(&self) -> Vec<Happened> {
+        self.journal.all()
     }
 
     async fn steps_inside(&self) -> Vec<String> {
@@ -585,6 +603,8 @@ impl Realised for Raised {
 
     async fn tear_down(mut self) -> Vec<ClusterError> {
         self.left = Left::TornDown;
+        // What is removed now is no news.
+        self.chronicle = None;
         sweep::sweep(&self.server, &self.run, &self.wide()).await
     }
 }

@@ -1,6 +1,7 @@
 //! The fabric against an API server of a few lines: what is created, refused, changed and removed.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -9,7 +10,7 @@ use super::fake::{Fake, unmarked};
 use super::mark::{self, Owner, RUN};
 use super::server::{Place, Server};
 use super::{Cluster, ClusterError, Options, Raised, kinds, sweep};
-use crate::fabric::{Fabric, Realised};
+use crate::fabric::{Fabric, Happened, Realised};
 use crate::model::document::Strictness;
 use crate::model::event::Event;
 use crate::scenario::Scenario;
@@ -220,4 +221,86 @@ async fn what_is_outside_stands_on_nodes_without_probes_as_far_as_there_are_any(
     assert_eq!(pod["spec"]["hostNetwork"], true);
     assert!(world.tear_down().await.is_empty());
     assert_eq!(fake.names("namespaces"), [] as [&str; 0]);
+}
+
+/// Waits until the log says something, and gives all it says.
+async fn logged(world: &Raised, what: &str) -> Vec<Happened> {
+    let patience = tokio::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let all = world.happenings();
+        if all.iter().any(|one| format!("{}: {}", one.subject, one.what).contains(what)) {
+            return all;
+        }
+        assert!(tokio::time::Instant::now() < patience, "nobody told that {what}: {all:#?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn ready(status: &str) -> serde_json::Value {
+    let conditions = json!([ { "type": "Ready", "status": status, "reason": "KubeletReady" } ]);
+    json!({ "metadata": { "name": "worker", "uid": "worker" }, "spec": {}, "status": { "conditions": conditions } })
+}
+
+#[tokio::test]
+async fn what_others_do_around_a_watch_is_logged_and_what_was_there_before_is_not() {
+    let (fake, scenario) = (Fake::new(), load("ai-data-pipeline"));
+    fake.put(("nodes", None, "worker"), ready("True"));
+    let mut world = raise(&fake, &scenario).await.unwrap();
+    assert_eq!(world.keep_log().await, [] as [&str; 0]);
+    assert_eq!(world.happenings(), [], "all there is has not happened just now");
+
+    fake.put(("nodes", None, "worker"), ready("False"));
+    let all = logged(&world, "node worker: is not ready").await;
+    assert_eq!((all.len(), all[0].node.as_deref()), (1, Some("worker")));
+    let policy = |namespace: &str| json!({ "metadata": { "name": "open", "namespace": namespace, "uid": namespace, "generation": 1 } });
+    fake.put(("networkpolicies", Some("elsewhere"), "open"), policy("elsewhere"));
+    fake.put(("networkpolicies", Some("ai-staging"), "open"), policy("ai-staging"));
+    logged(&world, "NetworkPolicy ai-staging/open: was created").await;
+    let mut changed = policy("ai-staging");
+    changed["metadata"]["generation"] = json!(2);
+    fake.put(("networkpolicies", Some("ai-staging"), "open"), changed);
+    logged(&world, "NetworkPolicy ai-staging/open: was changed").await;
+
+    // A deletion that no watch told of shows in the next list.
+    fake.inside().objects.retain(|key, _| key.2 != "open");
+    fake.inside().forgetful = true;
+    let all = logged(&world, "NetworkPolicy ai-staging/open: was deleted").await;
+    assert!(all.iter().all(|one| !one.subject.contains("elsewhere")), "policies of others' namespaces: {all:#?}");
+    assert!(all.iter().all(|one| one.since.is_none()), "nothing was away: {all:#?}");
+    fake.inside().forgetful = false;
+    assert!(world.tear_down().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_is_a_gap_in_the_log_and_what_happened_meanwhile_is_told_as_of_it() {
+    let (fake, scenario) = (Fake::new(), load("ai-data-pipeline"));
+    fake.put(("nodes", None, "worker"), ready("True"));
+    let mut world = raise(&fake, &scenario).await.unwrap();
+    world.keep_log().await;
+    fake.inside().away = true;
+    let gap = logged(&world, "the log: nothing is heard of").await;
+    let began = gap[0].since.expect("since when");
+    assert!(began < gap[0].at);
+    fake.put(("nodes", None, "worker"), ready("Unknown"));
+    fake.inside().away = false;
+    logged(&world, "the log: all is heard of again after").await;
+    let all = logged(&world, "node worker: is not ready").await;
+    let late = all.iter().find(|one| one.subject == "node worker").unwrap();
+    assert!(late.since.is_some_and(|since| since >= began && since < late.at), "some time in the gap: {all:#?}");
+    assert!(world.tear_down().await.is_empty());
+}
+
+#[tokio::test]
+async fn what_may_not_be_watched_is_one_warning_and_no_error() {
+    let (fake, scenario) = (Fake::new(), load("ai-data-pipeline"));
+    let mut world = raise(&fake, &scenario).await.unwrap();
+    fake.inside().forbidden = vec!["nodes", "deployments"];
+    let missing = world.keep_log().await;
+    assert_eq!(missing.len(), 1, "{missing:#?}");
+    let expected = "no right to list and watch deployments.apps, nodes; `kubectl apply -f ci/rbac.yaml`";
+    assert!(missing[0].contains(expected), "{missing:#?}");
+    let policy = json!({ "metadata": { "name": "open", "namespace": "ai-staging" } });
+    fake.put(("networkpolicies", Some("ai-staging"), "open"), policy);
+    logged(&world, "NetworkPolicy ai-staging/open: was created").await;
+    assert!(world.tear_down().await.is_empty());
 }

@@ -18,10 +18,11 @@ use super::netns::{self, Netns};
 use super::nft::Treatment;
 use super::site::{Blueprint, Enforcement, Site};
 use super::{LabError, Names};
-use crate::fabric::{Dial, Enacted, Placement, Realised};
+use crate::fabric::{Dial, Enacted, Happened, Placement, Realised};
 use crate::model::document::{FabricInfo, FabricKind};
-use crate::model::endpoint::EndpointId;
+use crate::model::endpoint::{EndpointId, NodeOrdinal};
 use crate::model::flow::Flow;
+use crate::model::happening::{About, Turn};
 use crate::model::moment::Moment;
 use crate::scenario::Change;
 use crate::scenario::world::World;
@@ -51,6 +52,28 @@ pub struct Done {
     pub at: Moment,
     /// What, in words: `node-1 lost its rules`.
     pub what: String,
+    /// What it was done to: a node, an agent, or the lab.
+    subject: String,
+    /// The node, where it is one's.
+    node: Option<NodeOrdinal>,
+    /// The state that began or ended with it.
+    turn: Turn,
+}
+
+impl Done {
+    fn of_lab(at: Moment, what: &str) -> Self {
+        Self { at, what: what.to_owned(), subject: "the lab".into(), node: None, turn: Turn::None }
+    }
+
+    /// As everybody tells it: the subject apart from what happened to it.
+    fn happened(self) -> Happened {
+        let what = self.what.strip_prefix(&self.subject).map_or(self.what.as_str(), str::trim_start);
+        Happened {
+            node: self.node.map(|node| node.to_string()),
+            turn: self.turn,
+            ..Happened::new(self.at, About::Fault, self.subject, what)
+        }
+    }
 }
 
 /// What happened while nobody waited for it.
@@ -153,10 +176,10 @@ impl Raised {
         let (keeper, journal) = (self.keeper.clone(), Arc::clone(&self.journal));
         // One after the other: on a machine too busy to keep the times, what was lost must not be found before.
         self.tasks.spawn(async move {
-            for (after, deed, what) in schedule {
+            for (after, deed, described) in schedule {
                 sleep_until(begin + after).await;
                 let done = keeper.ask(move |site| site.act(deed)).await;
-                journal.note(done.map(|at| Done { at, what }));
+                journal.note(done.map(|at| Done { at, ..described }));
             }
         });
         // Flapping flows flap together; of several periods the shortest holds.
@@ -166,21 +189,31 @@ impl Raised {
         }
     }
 
-    fn describe(&self, deed: Deed) -> String {
-        let name = |id| self.names.of(id);
+    /// A deed in words, to be dated when it is done.
+    fn describe(&self, deed: Deed) -> Done {
+        let begins = |state: &str| Turn::Begins { state: state.to_owned() };
+        let told = |subject: String, node, what: &str, turn| Done {
+            at: Moment::default(),
+            what: format!("{subject} {what}"),
+            subject,
+            node,
+            turn,
+        };
+        let node = |node: NodeOrdinal, what, turn| told(node.to_string(), Some(node), what, turn);
+        let agent = |id, what, turn| told(format!("the agent of {}", self.names.of(id)), None, what, turn);
         match deed {
-            Deed::Lose(node) => format!("{node} lost its rules"),
-            Deed::Find(node) => format!("{node} found its rules again"),
-            Deed::Demolish(node) => format!("{node} removed its packet filter"),
-            Deed::Rebuild(node) => format!("{node} built its packet filter again"),
-            Deed::Empty(node) => format!("{node} has no pods in its sets"),
-            Deed::Fill(node) => format!("{node} filled its sets"),
-            Deed::Halt(node) => format!("{node} stopped forwarding"),
-            Deed::Resume(node) => format!("{node} forwards again"),
-            Deed::Kill(id) => format!("the agent of {} was killed", name(id)),
-            Deed::Stop(id) => format!("the agent of {} was stopped", name(id)),
-            Deed::Continue(id) => format!("the agent of {} went on", name(id)),
-            Deed::Cut(id) => format!("the control stream to {} was cut", name(id)),
+            Deed::Lose(at) => node(at, "lost its rules", begins("without its rules")),
+            Deed::Find(at) => node(at, "found its rules again", Turn::Ends),
+            Deed::Demolish(at) => node(at, "removed its packet filter", begins("without its packet filter")),
+            Deed::Rebuild(at) => node(at, "built its packet filter again", Turn::Ends),
+            Deed::Empty(at) => node(at, "has no pods in its sets", begins("without pods in its sets")),
+            Deed::Fill(at) => node(at, "filled its sets", Turn::Ends),
+            Deed::Halt(at) => node(at, "stopped forwarding", begins("not forwarding")),
+            Deed::Resume(at) => node(at, "forwards again", Turn::Ends),
+            Deed::Kill(id) => agent(id, "was killed", begins("dead")),
+            Deed::Stop(id) => agent(id, "was stopped", begins("stopped")),
+            Deed::Continue(id) => agent(id, "went on", Turn::Ends),
+            Deed::Cut(id) => told(format!("the control stream to {}", self.names.of(id)), None, "was cut", Turn::None),
         }
     }
 
@@ -191,7 +224,7 @@ impl Raised {
         self.tasks.spawn(async move {
             sleep(late).await;
             let done = keeper.ask(move |site| site.enforce(world, number)).await;
-            journal.note(done.map(|at| Done { at, what: "a change was enforced late".into() }));
+            journal.note(done.map(|at| Done::of_lab(at, "a change was enforced late")));
         });
     }
 }
@@ -208,7 +241,7 @@ async fn flap(keeper: Keeper, journal: Arc<Journal>, begin: Instant, period: Dur
                 Treatment::Pass => "flapping flows are let through",
                 Treatment::Cut => "flapping flows are cut",
             };
-            Done { at, what: what.into() }
+            Done::of_lab(at, what)
         }));
         if failed {
             break;
@@ -255,8 +288,8 @@ impl Realised for Raised {
         lacks::lacks(world, flow)
     }
 
-    fn happenings(&self) -> Vec<(Moment, String, String)> {
-        self.faults_done().into_iter().map(|done| (done.at, "lab".to_owned(), done.what)).collect()
+    fn happenings(&self) -> Vec<Happened> {
+        self.faults_done().into_iter().map(|done| done.happened()).collect()
     }
 
     async fn steps_inside(&self) -> Vec<String> {

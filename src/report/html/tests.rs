@@ -1,7 +1,8 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::report::fixture::{ClosedPipe, hour, mesh, nasty, pipeline, spring, troubled, watched};
+use crate::model::happening::{About, Beside, Lies};
+use crate::report::fixture::{ClosedPipe, happened, hour, mesh, nasty, pipeline, spring, troubled, watched};
 use crate::report::watched as words;
 
 fn rendered(document: &Document) -> String {
@@ -116,6 +117,52 @@ fn a_watch_stands_in_the_page_with_every_window_connection_and_newborn() {
     assert!(watch.established.iter().all(|one| page.contains(&html! { (one.flow) }.into_string())));
     assert!(watch.newborns.iter().all(|one| page.contains(&one.name)));
     assert!(!rendered(&pipeline()).contains("id=\"watch\""), "and where nobody watched there is no such section");
+}
+
+#[test]
+fn what_lies_beside_a_window_stands_with_it_and_in_the_list_of_events() {
+    let document = watched();
+    let page = rendered(&document);
+    for window in words::flows(&document).into_iter().flat_map(|flow| flow.windows) {
+        for told in words::beside(window, &document.events) {
+            assert!(page.contains(&html! { (told) }.into_string()), "{told}");
+        }
+    }
+    let rows = page.matches("<tr class=\"of-").count();
+    assert_eq!(rows, document.events.len(), "each event once in the list");
+    let bars = page.matches("class=\"state\"").count();
+    assert_eq!(bars, 2, "the command was running, and calico-node restarting");
+}
+
+#[test]
+fn hundreds_of_events_stay_readable_and_can_be_hidden_by_sort() {
+    let mut document = watched();
+    let few = rendered(&document);
+    assert!(few.contains("class=\"number\""), "a few are numbered in the drawing");
+    document.events = (0..600)
+        .map(|n| {
+            let (about, kind) =
+                [(About::Engine, "calico-node on node"), (About::Node, "node"), (About::Policy, "NetworkPolicy")]
+                    [n as usize % 3];
+            happened(n * 500_000, about, &format!("{kind}-{}", n % 90), "something of some length happened to it")
+        })
+        .collect();
+    for cell in document.stages.iter_mut().flat_map(|stage| &mut stage.cells) {
+        for (place, window) in cell.windows.iter_mut().enumerate() {
+            window.beside = vec![Beside { event: place as u32 * 7, lies: Lies::Before, apart_us: 100_000 }];
+        }
+    }
+    let page = rendered(&document);
+    assert!(!page.contains("class=\"number\""), "numbers would lie over each other");
+    assert_eq!(page.matches("listed below\"").count(), 3, "a row for each sort, not for each of 90 subjects");
+    let guides = page.matches("class=\"guide ").count();
+    assert!((1..9).contains(&guides), "{guides} lines: only through what lies beside a window");
+    assert!(page.contains("<summary>600 events</summary>"), "the list is folded away");
+    assert_eq!(page.matches("type=\"checkbox\"").count(), 3, "a box for each sort");
+    for about in ["engine", "node", "policy"] {
+        assert!(page.contains(&format!(".show-of-{about}:not(:checked)~* .of-{about}")), "{about} can be hidden");
+    }
+    assert!(page.len() - few.len() < 600 * 600, "{} bytes for 600 events", page.len() - few.len());
 }
 
 #[test]

@@ -15,11 +15,11 @@ use super::super::duration::human_us;
 use super::super::text::plural;
 use super::super::{story, watched};
 use super::axis::Scale;
-use super::{class, findings, safe};
+use super::{class, events, findings, safe};
 
 /// So many flows are drawn; the JSON holds all.
 const DRAWN: usize = 500;
-const TRACK: &str = "22";
+pub(super) const TRACK: &str = "22";
 
 /// One flow's windows over all stages.
 type Rows<'a> = BTreeMap<&'a NamedFlow, Vec<&'a Window>>;
@@ -35,6 +35,7 @@ pub fn section(document: &Document) -> Markup {
                 "Time counts from the start of the run. Hollow bars are within a budget, or known. A solid bar reaches from the first wrong attempt to the last; the "
                 "pale ends reach to the nearest right ones, between which the truth lies."
             }
+            (events::filters(document))
             (drawing("t", document, whole, &trouble))
             @if trouble.is_empty() { p { "No flow was wrong beyond its time to enforce." } }
             @if !settling.is_empty() {
@@ -43,7 +44,7 @@ pub fn section(document: &Document) -> Markup {
                     (drawing("s", document, close(&settling), &settling))
                 }
             }
-            (events(document))
+            (events::list(document))
         }
     }
 }
@@ -107,7 +108,7 @@ fn drawing(id: &str, document: &Document, scale: Scale, rows: &Rows) -> Markup {
                     (guides(document, scale))
                     (axis(scale))
                     (stages(document, scale))
-                    @if !document.events.is_empty() { (markers(document, scale)) }
+                    (events::rows(document, scale))
                     @for agent in blind {
                         div .row {
                             span .name { "blind: " (safe(&agent.endpoint)) }
@@ -223,51 +224,13 @@ fn stages(document: &Document, scale: Scale) -> Markup {
     }
 }
 
-fn markers(document: &Document, scale: Scale) -> Markup {
-    html! {
-        div .row {
-            span .name { "events" }
-            svg .track height=(TRACK) role="img" aria-label="Events, listed below" {
-                @for (place, event) in document.events.iter().enumerate().filter(|(_, event)| scale.covers(event.at_us)) {
-                    circle .event cx=(scale.at(event.at_us)) cy="11" r="8" {
-                        title { (human_us(event.at_us)) ": " (safe(&event.subject)) ": " (safe(&event.what)) }
-                    }
-                    text .number x=(scale.at(event.at_us)) y="14.5" text-anchor="middle" { (place + 1) }
-                }
-            }
-        }
-    }
-}
-
 /// Lines through all rows, so that a window can be laid beside what happened.
 fn guides(document: &Document, scale: Scale) -> Markup {
     html! {
         svg .guides aria-hidden="true" {
             @for tick in scale.ticks(8) { line .tick x1=(scale.at(tick)) x2=(scale.at(tick)) y1="0" y2="100%" {} }
-            @for event in document.events.iter().filter(|event| scale.covers(event.at_us)) {
-                line .guide x1=(scale.at(event.at_us)) x2=(scale.at(event.at_us)) y1="0" y2="100%" {}
-            }
-        }
-    }
-}
-
-fn events(document: &Document) -> Markup {
-    html! {
-        @if !document.events.is_empty() {
-            h3 { "Events" }
-            table .list {
-                caption .vh { "Events in order of time" }
-                thead { tr { th scope="col" { "no." } th scope="col" { "at" } th scope="col" { "what" } th scope="col" { "happened" } } }
-                tbody {
-                    @for (place, event) in document.events.iter().enumerate() {
-                        tr {
-                            th scope="row" { (place + 1) }
-                            td { (human_us(event.at_us)) }
-                            td { (safe(&event.subject)) }
-                            td { (safe(&event.what)) }
-                        }
-                    }
-                }
+            @for event in events::guiding(document).filter(|event| scale.covers(event.at_us)) {
+                line .{ "guide " (events::class(event.about)) } x1=(scale.at(event.at_us)) x2=(scale.at(event.at_us)) y1="0" y2="100%" {}
             }
         }
     }

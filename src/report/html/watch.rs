@@ -4,7 +4,8 @@
 use maud::{Markup, html};
 
 use crate::model::document::Document;
-use crate::model::finding::Call;
+use crate::model::finding::{Call, Window};
+use crate::model::happening::Happening;
 use crate::model::watch::{Established, Fate, Newborn, Standing, WatchInfo};
 
 use super::super::duration::human_us;
@@ -68,14 +69,14 @@ fn flows(document: &Document) -> Markup {
                             }
                         }
                     }
-                    tbody { @for flow in &flows { (row(flow)) } }
+                    tbody { @for flow in &flows { (row(flow, &document.events)) } }
                 }
             }
         }
     }
 }
 
-fn row(flow: &watched::Watched) -> Markup {
+fn row(flow: &watched::Watched, events: &[Happening]) -> Markup {
     let chip = match flow.standing {
         Standing::Counted => class(findings::mark(flow.call)),
         Standing::Undecided => "unsure",
@@ -94,17 +95,30 @@ fn row(flow: &watched::Watched) -> Markup {
             td { (flow.call) }
             td { (watched::standing(flow.standing, flow.call)) }
             td {
-                ul .plain { @for window in open { li { (safe(&story::window(window))) } } }
+                ul .plain { @for window in open { (told(window, events)) } }
                 @if !folded.is_empty() {
                     details {
                         summary { (folded.len()) (if shown > 0 { " more" } else { "" }) }
-                        ul .plain { @for window in folded { li { (safe(&story::window(window))) } } }
+                        ul .plain { @for window in folded { (told(window, events)) } }
                     }
                 }
             }
             td .figure { (human_us(flow.least_us())) }
             td .figure { (flow.most_us().map_or("not known".into(), human_us)) }
             td .figure { (number(flow.attempts())) }
+        }
+    }
+}
+
+/// A window, and what happened beside it.
+fn told(window: &Window, events: &[Happening]) -> Markup {
+    let beside = watched::beside(window, events);
+    html! {
+        li {
+            (safe(&story::window(window)))
+            @if !beside.is_empty() {
+                ul .beside { @for one in &beside { li { (safe(one)) } } }
+            }
         }
     }
 }

@@ -179,6 +179,11 @@ fn a_watch_tells_what_was_wrong_and_by_how_much() {
           leak in 1 window, 200 ms to 400 ms, seen by 3 attempts: more than its
           budget
             leak at 1 min 35 s for 200 ms to 400 ms (3 attempts)
+              beside it: while calico-node on node-1 was restarting (pod
+              calico-node-x7k was told to end, 6.0 s before); NetworkPolicy
+              ai-staging/open: was created by kubectl, 40 ms into it;
+              calico-node on node-1: pod calico-node-q2m is ready, heard of
+              1.8 s after it; and 1 more
   UNSURE  plain -> impostor:8080/tcp
           outage in 1 window, 1.9 s to 2.1 s, seen by 20 attempts: perhaps more
           than its budget, perhaps not
@@ -210,6 +215,14 @@ fn a_watch_tells_what_was_wrong_and_by_how_much() {
             connected; create pod: timed out
             newborn-1 like ai-processing on node-1: alive after 1.0 s, connected
             900 ms later
+  events  5 things happened around it: command 2, network plugin 2, policies 1
+            3.0 s: the command: was started
+            1 min 29 s: calico-node on node-1: pod calico-node-x7k was told to
+            end
+            1 min 35 s: NetworkPolicy ai-staging/open: was created by kubectl
+            1 min 37 s: calico-node on node-1: pod calico-node-q2m is ready
+            (some time since 1 min 36 s)
+            4 min 3 s: the command: ended: exit 0
 
   blind   agent of data-store-2: from 2 min 10 s for 1.0 s: the agent got no
           processor time

@@ -13,6 +13,8 @@ use super::{LISTED_FINDINGS, LISTED_REMARKS, Page, Verbosity, page};
 
 /// So many of the last lines of the command under watch are shown.
 const SAID: usize = 3;
+/// So much that happened is listed unasked.
+const EVENTS: usize = 8;
 /// So many windows of one flow are told.
 const WINDOWS: usize = 4;
 
@@ -31,7 +33,8 @@ pub fn render(document: &Document, watch: &WatchInfo, page: &mut Page) -> io::Re
     }
     flows(document, verbose, page)?;
     established(watch, verbose, page)?;
-    newborns(watch, verbose, page)
+    newborns(watch, verbose, page)?;
+    events(document, verbose, page)
 }
 
 fn flows(document: &Document, verbose: bool, page: &mut Page) -> io::Result<()> {
@@ -51,6 +54,10 @@ fn flows(document: &Document, verbose: bool, page: &mut Page) -> io::Result<()> 
         let windows = if verbose { usize::MAX } else { WINDOWS };
         for window in flow.windows.iter().take(windows) {
             page.text(page::INDENT + 2, &story::window(window))?;
+            let named = if verbose { usize::MAX } else { watched::NAMED };
+            if let Some(beside) = watched::beside_in_short(window, &document.events, named) {
+                page.text(page::INDENT + 4, &format!("beside it: {beside}"))?;
+            }
         }
         if let Some(more) = flow.windows.len().checked_sub(windows).filter(|more| *more > 0) {
             page.text(page::INDENT + 2, &format!("and {} more", plural(more as u64, "window", "windows")))?;
@@ -89,6 +96,16 @@ fn newborns(watch: &WatchInfo, verbose: bool, page: &mut Page) -> io::Result<()>
         page.text(page::INDENT + 2, &format!("{} like {}{node}: {}", one.name, one.like, watched::newborn(one)))?;
     }
     more(told.len().saturating_sub(limit), page)
+}
+
+/// What happened around it: all of it where that is little or asked for, else how much.
+fn events(document: &Document, verbose: bool, page: &mut Page) -> io::Result<()> {
+    let Some(sentence) = watched::around(&document.events) else { return Ok(()) };
+    page.entry("events", Role::Faint, &sentence)?;
+    if !verbose && document.events.len() > EVENTS {
+        return page.text(page::INDENT + 2, "listed with --verbose, in the HTML report and in the JSON");
+    }
+    document.events.iter().try_for_each(|event| page.text(page::INDENT + 2, &watched::happening(event)))
 }
 
 fn more(count: usize, page: &mut Page) -> io::Result<()> {

@@ -37,6 +37,7 @@ const fn right(group: &'static str, resource: &'static str, verbs: &'static [&'s
 const GATHER: Without = Without::Less("less is gathered when something fails");
 const OTHERS: Without = Without::Less("policies of this kind are neither made nor found");
 const DOCTOR: Without = Without::Less("doctor sees less");
+const LOG: Without = Without::Less("a watch's log of what happens around it has gaps");
 const SERVICES: Without = Without::Less("scenarios with Services cannot be run");
 
 /// Everything that leakproof asks of an API server.
@@ -46,16 +47,26 @@ pub const USED: &[Right] = &[
     right("", "pods", &["get", "list", "watch", "create", "delete", "patch"], Without::Nothing),
     right("", "pods/portforward", &["get", "create"], Without::Nothing),
     right("networking.k8s.io", "networkpolicies", &["get", "list", "create", "update", "delete"], Without::Nothing),
+    right("", "nodes", &["watch"], LOG),
+    right("networking.k8s.io", "networkpolicies", &["watch"], LOG),
     right("apps", "daemonsets", &["get", "list"], Without::Nothing),
+    right("apps", "daemonsets", &["watch"], LOG),
+    right("apps", "deployments", &["list", "watch"], LOG),
     right("", "services", &["get", "list", "create", "delete"], SERVICES),
     right("", "secrets", &["get", "list", "create", "delete"], Without::Less("`--pull-secret` cannot be used")),
     right("", "events", &["list"], GATHER),
     right("", "pods/log", &["get"], GATHER),
     right("apiregistration.k8s.io", "apiservices", &["list"], DOCTOR),
     right("operator.tigera.io", "installations", &["get", "list"], DOCTOR),
+    right("operator.tigera.io", "installations", &["watch"], LOG),
+    right("operator.tigera.io", "apiservers", &["list", "watch"], LOG),
+    right("operator.tigera.io", "tigerastatuses", &["list", "watch"], LOG),
     right("projectcalico.org", "*", &["get", "list", "create", "update", "delete"], OTHERS),
     right("crd.projectcalico.org", "*", &["get", "list", "create", "update", "delete"], OTHERS),
     right("policy.networking.k8s.io", "*", &["get", "list", "create", "update", "delete"], OTHERS),
+    right("projectcalico.org", "*", &["watch"], LOG),
+    right("crd.projectcalico.org", "*", &["watch"], LOG),
+    right("policy.networking.k8s.io", "*", &["watch"], LOG),
 ];
 
 /// Asks for every right. One line for all that are there, and one for each resource where some are not.
@@ -141,13 +152,11 @@ mod tests {
                 }
             }
         }
-        let used: BTreeMap<(String, String), BTreeSet<String>> = USED
-            .iter()
-            .map(|right| {
-                let verbs = right.verbs.iter().map(|verb| (*verb).to_owned()).collect();
-                ((right.group.to_owned(), right.resource.to_owned()), verbs)
-            })
-            .collect();
+        let mut used: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
+        for right in USED {
+            let verbs = used.entry((right.group.to_owned(), right.resource.to_owned())).or_default();
+            verbs.extend(right.verbs.iter().map(|verb| (*verb).to_owned()));
+        }
         assert_eq!(granted, used);
         let binding: ClusterRoleBinding = serde_json::from_value(of_kind("ClusterRoleBinding")).unwrap();
         let account = of_kind("ServiceAccount");
