@@ -4,6 +4,8 @@
 //! Cells are matched by stage and flow. What two runs of the same thing cannot be expected to share (counts of attempts,
 //! times within the resolution) is no difference.
 
+mod watch;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::model::comparison::{
@@ -39,6 +41,7 @@ pub fn compare(before: &Document, after: &Document) -> Comparison {
             before.stages.iter().filter(|stage| !later.contains_key(stage.name.as_str())).collect(),
         ),
         stages_only_after: names(after.stages.iter().filter(|stage| !earlier.contains(stage.name.as_str())).collect()),
+        watch: watch::compare(before, after),
         outcome: Sameness::Same,
     };
     comparison.outcome = outcome(&comparison);
@@ -49,8 +52,13 @@ fn outcome(comparison: &Comparison) -> Sameness {
     let stage_differs = |stage: &StageChange| {
         !stage.changed.is_empty() || !stage.only_before.is_empty() || !stage.only_after.is_empty()
     };
-    let Comparison { stages, stages_only_before, stages_only_after, .. } = comparison;
-    if stages.iter().any(stage_differs) || !stages_only_before.is_empty() || !stages_only_after.is_empty() {
+    let Comparison { stages, stages_only_before, stages_only_after, watch, .. } = comparison;
+    let watch_differs = watch.as_ref().is_some_and(|watch| watch.outcome == Sameness::Different);
+    if watch_differs
+        || stages.iter().any(stage_differs)
+        || !stages_only_before.is_empty()
+        || !stages_only_after.is_empty()
+    {
         Sameness::Different
     } else {
         Sameness::Same

@@ -45,12 +45,17 @@ pub enum Form {
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Cells are matched by stage and flow. Told are: intent, meaning, reality and call that differ, cells and stages \
-    that only one run has, versions of both worlds, and times to enforce that differ by more than chance.\n\n\
-    Exit codes: 0 nothing differs but times, 5 something does.\n\n\
+    that only one run has, versions of both worlds, and times to enforce that differ by more than chance. Of two watches \
+    besides: for each flow that was wrong in one of them, the number, the longest and the sum of its windows where their \
+    bounds leave no doubt that they differ; held connections that fared otherwise; what newborn pods waited.\n\n\
+    Exit codes: 0 nothing differs but times, 5 something does: a reading or a call, a cell or stage that only one run has, a \
+    held connection that fared otherwise (but for stalls within the budget), newborn pods that were open where they should \
+    not be, or never worked, in one run only. A window counts by the call it gave its cell.\n\n\
     Examples:\n  \
     leakproof run scenarios/ai-data-pipeline.yaml --json before.json\n  \
     leakproof run scenarios/ai-data-pipeline.yaml --json after.json\n  \
-    leakproof diff before.json after.json"
+    leakproof diff before.json after.json\n  \
+    leakproof diff upgrade-3.31-3.32.json upgrade-3.32-3.33.json"
 )]
 pub struct DiffArguments {
     /// The JSON of the earlier run

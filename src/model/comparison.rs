@@ -2,6 +2,8 @@
 //!
 //! Its JSON is an interface for scripts, like that of a [`Document`](super::document::Document), whose words it shares.
 
+pub mod watch;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -33,6 +35,9 @@ pub struct Comparison {
     /// Names of stages that only the second has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stages_only_after: Vec<String>,
+    /// What they watched; none where neither did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<watch::WatchChange>,
     /// Whether anything differs that matters. Times do not: they are shown, and differ from run to run.
     pub outcome: Sameness,
 }

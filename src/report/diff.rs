@@ -1,5 +1,7 @@
 //! Two runs side by side, for people at a terminal: what changed, the gravest first, and what only one of them has.
 
+mod watch;
+
 use std::io::{self, Write};
 
 use crate::exit;
@@ -34,6 +36,10 @@ pub fn render(comparison: &Comparison, style: Style, writer: &mut dyn Write) -> 
             page.blank()?;
             let stages = if names.len() == 1 { "the stage" } else { "the stages" };
             page.entry(word, Role::Unsure, &format!("{stages} {}", names.join(", ")))?;
+        }
+        if let Some(change) = &comparison.watch {
+            page.blank()?;
+            watch::render(change, &mut page)?;
         }
         page.blank()?;
     }
@@ -175,6 +181,7 @@ fn conclusion(comparison: &Comparison, page: &mut Page) -> io::Result<()> {
     if slower > 0 {
         parts.push(format!("{} with another time to enforce, which does not count", plural(slower, "cell", "cells")));
     }
+    parts.extend(comparison.watch.iter().flat_map(watch::conclusion));
     let (word, role, code) = match comparison.outcome {
         Sameness::Same => ("same", Role::Allowed, 0),
         Sameness::Different => ("DIFFERS", gravest(comparison), 5),
@@ -202,7 +209,9 @@ fn gravest(comparison: &Comparison) -> Role {
 mod tests {
     use super::*;
     use crate::compare::compare;
-    use crate::report::fixture::{ClosedPipe, mesh, nasty, pipeline, spring, troubled};
+    use crate::model::finding::Call;
+    use crate::model::watch::{Fate, Standing};
+    use crate::report::fixture::{ClosedPipe, mesh, nasty, pipeline, spring, troubled, watched};
     use crate::report::text::Charset;
     use snapbox::{assert_data_eq, str};
 
@@ -301,6 +310,51 @@ DIFFERS  7 cells with other readings; exit 5
 
 "#]]
         );
+    }
+
+    #[test]
+    fn two_watches_are_told_flow_by_flow_with_both_sides() {
+        let mut after = watched();
+        let watch = after.watch.as_mut().unwrap();
+        watch.established[0].fate = Fate::Ended { at_us: 9, how: "reset".into(), by: "the destination".into() };
+        watch.newborns[1].leaked.clear();
+        for cell in after.stages.iter_mut().flat_map(|stage| &mut stage.cells) {
+            cell.windows.retain(|window| window.call != Call::Leak || window.last_wrong_us < 2_000_000);
+            for window in cell.windows.iter_mut().filter(|window| window.standing == Standing::WithinBudget) {
+                window.last_wrong_us += 600_000;
+                window.right_after_us = window.right_after_us.map(|us| us + 600_000);
+            }
+        }
+        let text = rendered(&compare(&watched(), &after), Style::default());
+        let watch = text.split_once("watch: ").unwrap().1;
+        assert_data_eq!(watch, str![[r#"
+A 5 min long, B 5 min long
+  A 149,988 attempts seen, 12 could not see; every flow tried once in 100 ms;
+  the command: exit 0
+  B 149,988 attempts seen, 12 could not see; every flow tried once in 100 ms;
+  the command: exit 0
+  LEAK    intruder -> data-store-2:9000/tcp
+          A leak in 1 window, 200 ms to 400 ms: more than its budget
+          B never
+  budget  ai-processing -> data-store-1:5432/tcp
+          A outage in 2 windows, 700 ms to 1.1 s together, the longest 400 ms to
+          600 ms: within its budget
+          B outage in 2 windows, 1.9 s to 2.3 s together, the longest 1.0 s to
+          1.2 s: within its budget
+          2 flows were more wrong alike in both
+  open    4 connections held open in both fared alike, 1 otherwise
+            survived -> ended before: impostor -> plain:8080/tcp
+  newborn pods born while watching
+          A 3 born; connected after 8.8 s (the middle), 8.8 s at most; 1 never
+          connected; 1 open where it should not be
+          B 3 born; connected after 8.8 s (the middle), 8.8 s at most; 1 never
+          connected; none was ever open where it should not be
+
+  DIFFERS no reading of a cell that both runs have differs, 2 flows wrong for
+          other times while watched, which counts by what it made of a cell, 1
+          connection that fared otherwise; exit 5
+
+"#]]);
     }
 
     #[test]
