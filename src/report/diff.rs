@@ -341,7 +341,7 @@ A 5 min long, B 5 min long
           600 ms: within its budget
           B outage in 2 windows, 1.9 s to 2.3 s together, the longest 1.0 s to
           1.2 s: within its budget
-          2 flows were more wrong alike in both
+          2 flows more wrong alike in both
   open    4 connections held open in both fared alike, 1 otherwise
             survived -> ended before: impostor -> plain:8080/tcp
   newborn pods born while watching
