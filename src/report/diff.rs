@@ -327,7 +327,9 @@ DIFFERS  7 cells with other readings; exit 5
         }
         let text = rendered(&compare(&watched(), &after), Style::default());
         let watch = text.split_once("watch: ").unwrap().1;
-        assert_data_eq!(watch, str![[r#"
+        assert_data_eq!(
+            watch,
+            str![[r#"
 A 5 min long, B 5 min long
   A 149,988 attempts seen, 12 could not see; every flow tried once in 100 ms;
   the command: exit 0
@@ -354,7 +356,8 @@ A 5 min long, B 5 min long
           other times while watched, which counts by what it made of a cell, 1
           connection that fared otherwise; exit 5
 
-"#]]);
+"#]]
+        );
     }
 
     #[test]

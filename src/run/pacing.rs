@@ -9,8 +9,10 @@ use super::pipeline::{Planned, Under, Voyage};
 use super::vigil::show;
 use crate::clock;
 use crate::judge::{Baseline, Judge, Rules};
-use crate::model::flow::{Flow, FlowId};
+use crate::model::flow::{CellSet, Flow, FlowId};
 use crate::model::moment::Moment;
+use crate::model::verdict::Verdict;
+use crate::oracle;
 use crate::probe::{Pace, SweepPlan, Work, fitting, pace};
 use crate::watch::{self, Ended, Post};
 
@@ -50,6 +52,18 @@ impl Voyage<'_> {
             self.replan(pace(under.work, self.deadline(), Some(fits)), under).await?;
         }
         Ok(())
+    }
+
+    /// What it will cost to try these cells once the first stage is there.
+    pub(super) fn opening(&self, cells: &CellSet) -> Work {
+        let Some(first) = self.order.scenario.stages().first() else { return Work::answered(cells.len()) };
+        let predictions = oracle::predict(&first.world, &first.cells);
+        let denied = |id: FlowId| {
+            let prediction = predictions.matrix().get(id);
+            prediction.is_some_and(|prediction| prediction.meaning.verdict() == Some(Verdict::Denied))
+        };
+        let silent = cells.iter().filter(|(id, _)| denied(*id)).count();
+        Work { answered: cells.len() - silent, silent }
     }
 
     /// Refuses a pace that somebody asked for where too many of these attempts, seen and unseen, could not see.

@@ -244,7 +244,8 @@ impl Voyage<'_> {
         self.draft.begin("baseline", Some(cells.len() as u64));
         let sent = clock::now();
         let planned = Planned { cells: Arc::clone(&cells), services };
-        let start = self.plan(planned, Work::answered(cells.len()), under).await?;
+        // At the pace that the first stage needs, so that nobody is told anything new just when a change is to be seen.
+        let start = self.plan(planned, self.opening(&cells), under).await?;
         let acknowledged = clock::now();
         let within = BASELINE_WITHIN.max(under.pace.interval * BASELINE_TURNS);
         let rules = Rules { converge_within: within, ..self.rules(sent, under.pace, self.order.scenario.timing()) };
@@ -353,6 +354,10 @@ impl Voyage<'_> {
             judge.standing(now).converged.map_or((took, took), |c| (c.after, c.at.since(enacted.sent)));
         self.draft.end();
         self.release_denied(&stage.name, held, under).await;
+        if self.order.vigil.is_none() && self.is_last(stage) {
+            // What is left to do is to judge, and agents at work would only take the time for it.
+            let _unanswered = under.crew.halt().await;
+        }
         let scene = Watched { stage, after: &after, right: &right };
         let watched = self.watch_if_last(&scene, ended, world, under, &mut judge).await;
         let judged = assemble::Judged {
@@ -425,6 +430,10 @@ impl Voyage<'_> {
         }
     }
 
+    fn is_last(&self, stage: &Stage) -> bool {
+        self.order.scenario.stages().last().is_some_and(|last| last.name == stage.name)
+    }
+
     /// Watches, if that was asked for and this is the stage to be watched. A world that is wrong already is not: what
     /// was to be found out is how it fares while it is right.
     async fn watch_if_last<R: Realised>(
@@ -435,7 +444,7 @@ impl Voyage<'_> {
         under: &mut Under,
         judge: &mut Judge,
     ) -> Result<(), String> {
-        let last = self.order.scenario.stages().last().is_some_and(|last| last.name == watched.stage.name);
+        let last = self.is_last(watched.stage);
         let Some(vigil) = self.order.vigil.as_ref().filter(|_| last) else { return Ok(()) };
         match ended {
             Ended::Reached => self.keep_vigil(vigil, watched, world, under, judge).await,

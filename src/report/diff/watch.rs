@@ -66,9 +66,7 @@ fn wrong(change: &WatchChange, page: &mut Page) -> io::Result<()> {
     more(change.wrong.len().saturating_sub(limit), page)?;
     match change.wrong_alike {
         0 => Ok(()),
-        alike => {
-            page.text(page::INDENT, &format!("{} more wrong alike in both", plural(alike, "flow", "flows")))
-        }
+        alike => page.text(page::INDENT, &format!("{} more wrong alike in both", plural(alike, "flow", "flows"))),
     }
 }
 
