@@ -30,6 +30,16 @@ pub trait Fabric: Send + Sync {
     /// Why it could not.
     type Error: std::error::Error + Send + Sync + 'static;
 
+    /// Reads, without touching anything, what is there already and takes the place of what the scenario's file says; none
+    /// where everything is made as the file says.
+    fn survey(
+        &self,
+        _scenario: &Scenario,
+        _run: &str,
+    ) -> impl Future<Output = Result<Option<Surveyed>, Self::Error>> + Send {
+        std::future::ready(Ok(None))
+    }
+
     /// Makes the scenario's bare world (no policies), with an agent in every endpoint that this fabric can place. On
     /// failure, and once `enough` is cancelled, whatever was made is removed again before this returns.
     fn realise(
@@ -39,6 +49,15 @@ pub trait Fabric: Send + Sync {
         listener: &dyn Listener,
         enough: CancellationToken,
     ) -> impl Future<Output = Result<Self::Realised, Self::Error>> + Send;
+}
+
+/// A scenario in a world that was there before it.
+#[derive(Debug, Clone)]
+pub struct Surveyed {
+    /// The scenario, with what was found in the place of what its file says.
+    pub scenario: Scenario,
+    /// What a person should know of it.
+    pub remarks: Vec<String>,
 }
 
 /// A world made real.

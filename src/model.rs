@@ -6,11 +6,13 @@
 //!   one flow as [`explanation`]), reality as [`observation`]
 //! - what came of it: [`finding`], gathered in the one [`document`] of a run, with what was seen while a [`watch`] went on;
 //!   [`event`] tells of it while it happens, and [`happening`] of what happened around it
-//! - what can be said besides: a [`forecast`] without any network, a [`comparison`] of two runs
+//! - what can be said besides: a [`forecast`] without any network, a [`comparison`] of two runs, the [`drift`] between a
+//!   file and what was adopted
 
 pub mod checkup;
 pub mod comparison;
 pub mod document;
+pub mod drift;
 pub mod endpoint;
 pub mod event;
 pub mod explanation;

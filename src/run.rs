@@ -34,8 +34,8 @@ use std::time::Duration;
 pub use crate::watch::Quiet;
 pub use ask::explain;
 pub use cluster::{
-    Connected, Deed, Leftovers, OptionSyntax, Options as ClusterOptions, PullSecret, Toleration, clean, connect,
-    dry_run, in_cluster, leftovers,
+    Adopt, Connected, Deed, Leftovers, OptionSyntax, Options as ClusterOptions, PullSecret, Selected, Toleration,
+    clean, connect, dry_run, in_cluster, leftovers,
 };
 pub use doctor::Minor as CalicoMinor;
 pub use error::{Refusal, chain};

@@ -3,6 +3,7 @@
 //! [`load`] is the only door. What it lets through is whole: every name resolved, every expectation covering a cell,
 //! every stage's world computed, so that no room behind it has to check anything again.
 
+pub mod adopted;
 mod check;
 mod decode;
 pub mod diagnostic;
@@ -16,6 +17,7 @@ mod schema;
 pub mod source;
 mod text;
 mod tree;
+mod widen;
 pub mod world;
 mod yaml;
 
@@ -61,6 +63,9 @@ pub struct Scenario {
     pub(in crate::scenario) known: Vec<Known>,
     pub(in crate::scenario) requirement: Option<Requirement>,
     pub(in crate::scenario) newborns: Vec<newborns::Newborn>,
+    /// So many of the endpoints are those of the file, in order of name; the others come after them.
+    pub(in crate::scenario) named: usize,
+    pub(in crate::scenario) adopted: Option<adopted::Adopted>,
     pub(in crate::scenario) deny: DenyForm,
     pub(in crate::scenario) warnings: Vec<String>,
     pub(in crate::scenario) remarks: Vec<Diagnostic>,
@@ -233,7 +238,7 @@ impl Scenario {
     pub fn families(&self) -> &[Family] {
         &self.families
     }
-    /// Every endpoint of any stage, in order of name, then newborns; an [`EndpointId`] is a place in this list.
+    /// Every endpoint of any stage, in order of name, then those of the run itself, then newborns; an [`EndpointId`] is a place in this list.
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints
     }
@@ -265,6 +270,10 @@ impl Scenario {
     pub fn requirement(&self) -> Option<&Requirement> {
         self.requirement.as_ref()
     }
+    /// What was found in a cluster and is left as it is, where this scenario was made of that.
+    pub fn adopted(&self) -> Option<&adopted::Adopted> {
+        self.adopted.as_ref()
+    }
     /// `deny:`.
     pub fn deny(&self) -> DenyForm {
         self.deny
@@ -279,9 +288,9 @@ impl Scenario {
     }
     /// An endpoint by name.
     pub fn find(&self, name: &str) -> Option<EndpointId> {
-        let (named, newborns) = self.endpoints.split_at(self.endpoints.len().saturating_sub(self.newborns.len()));
-        let newborn = || newborns.iter().position(|e| e.name == name).map(|place| named.len() + place);
-        let place = named.binary_search_by(|e| e.name.as_str().cmp(name)).ok().or_else(newborn);
+        let (named, others) = self.endpoints.split_at(self.named.min(self.endpoints.len()));
+        let other = || others.iter().position(|e| e.name == name).map(|place| named.len() + place);
+        let place = named.binary_search_by(|e| e.name.as_str().cmp(name)).ok().or_else(other);
         place.map(|place| EndpointId(place as u32))
     }
     /// The name of an endpoint of this scenario.

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::cluster::{PodArguments, Which};
+use super::cluster::{AdoptArguments, PodArguments, Which};
 use super::output::{self, Look};
 use crate::exit::{self, Exit};
 use crate::model::document::{Document, Strictness};
 use crate::report;
 use crate::report::file::{SaveError, save};
-use crate::run::{self, Connected, Ground, Keep, Need, Order, Stop, Until, Vigil};
+use crate::run::{self, ClusterOptions, Connected, Ground, Keep, Need, Order, Stop, Until, Vigil};
 
 /// Arguments of `run`.
 #[derive(Debug, Clone, Args)]
@@ -20,7 +20,8 @@ use crate::run::{self, Connected, Ground, Keep, Need, Order, Stop, Until, Vigil}
     leakproof run scenarios/ai-data-pipeline.yaml\n  \
     leakproof run scenarios/*.yaml --junit report.xml\n  \
     leakproof run scenarios/ai-data-pipeline.yaml --fault 'leak=intruder->data-store:5432/tcp'\n  \
-    leakproof run scenarios/ai-data-pipeline.yaml --on cluster --context kind-leak")]
+    leakproof run scenarios/ai-data-pipeline.yaml --on cluster --context kind-leak\n  \
+    leakproof run scenarios/ai-data-pipeline.yaml --on cluster --context prod --adopt --make-namespace ai-staging")]
 pub struct RunArguments {
     /// Scenario files, run one after the other; the gravest exit code wins
     #[arg(required = true, value_name = "SCENARIO")]
@@ -59,6 +60,9 @@ pub struct RunArguments {
     /// How pods are made there.
     #[command(flatten)]
     pub pods: PodArguments,
+    /// Somebody else's world.
+    #[command(flatten)]
+    pub adopting: AdoptArguments,
 }
 
 /// Where a scenario is made real.
@@ -173,7 +177,7 @@ impl Site {
     pub(super) async fn prepare(arguments: &RunArguments) -> Result<Self, u8> {
         match arguments.on {
             On::Lab => Ok(Self::Lab),
-            On::Cluster => match run::connect(arguments.which.context.as_deref(), arguments.pods.options()).await {
+            On::Cluster => match run::connect(arguments.which.context.as_deref(), arguments.options()).await {
                 Ok(connected) => Ok(Self::Cluster(Box::new(connected))),
                 Err(refusal) => {
                     output::complain(&run::chain(&refusal));
@@ -185,6 +189,11 @@ impl Site {
 }
 
 impl RunArguments {
+    /// How worlds are made in a cluster.
+    fn options(&self) -> ClusterOptions {
+        ClusterOptions { adopt: self.adopting.options(), ..self.pods.options() }
+    }
+
     /// Whether the list of faults is asked for, and nothing is to be run.
     pub(super) fn asks_for_faults(&self) -> bool {
         self.lab.faults.iter().any(|fault| fault == "help")
@@ -193,6 +202,7 @@ impl RunArguments {
     /// What is wrong with these arguments together.
     pub(super) fn misfit(&self) -> Option<&'static str> {
         match self.on {
+            On::Lab if self.adopting.adopt => Some("--adopt is for --on cluster: in the lab nothing is there before"),
             On::Lab if self.dry_run => Some("--dry-run is for --on cluster: the lab creates nothing outside itself"),
             On::Cluster if !self.lab.faults.is_empty() => {
                 Some("--fault is for the lab: a cluster cannot be told to be wrong")
@@ -222,9 +232,17 @@ fn dry_run(arguments: &RunArguments, look: &Look) -> io::Result<u8> {
                 continue;
             }
         };
+        let deeds = match run::dry_run(&scenario, &arguments.options()) {
+            Ok(deeds) => deeds,
+            Err(refusal) => {
+                output::complain(&run::chain(&refusal));
+                gravest = exit::gravest(gravest, refusal.exit());
+                continue;
+            }
+        };
         output::print(|w| {
             writeln!(w, "{}", scenario.name())?;
-            for deed in run::dry_run(&scenario, &arguments.pods.options()) {
+            for deed in deeds {
                 writeln!(w, "  {}: {}", deed.phase, deed.what)?;
                 if let Some(manifest) = deed.manifest.filter(|_| look.verbose) {
                     writeln!(w, "    {manifest}")?;

@@ -4,12 +4,14 @@
 //! - what: [`mark`] is on everything made, [`plan`] says what would be made, `pods` how a probe pod looks
 //! - who: [`Cluster`] makes worlds, [`Raised`] is one; `herd` watches its pods, `dial` reaches their agents
 //! - around: `journal` holds what happened of itself, `chronicle` hears of what others do
+//! - elsewhere: `adopt` runs in namespaces and under policies that are somebody else's
 //! - end: [`sweep`] removes what has a run's mark, `gather` saves what explains a failure
 //!
 //! A scenario's namespaces, pods and policies have exactly the names it gives them: on a cluster the name of a policy's
 //! own namespace is part of its meaning. So they are created, never taken over: one that is there already ends the run
-//! before anything is touched.
+//! before anything is touched. Adopting is asked for by name, and changes nothing of what is adopted.
 
+mod adopt;
 mod chronicle;
 pub mod cni;
 pub mod context;
@@ -43,7 +45,7 @@ pub use options::Options;
 pub use raised::Raised;
 pub use server::Server;
 
-use crate::fabric::Fabric;
+use crate::fabric::{Fabric, Surveyed};
 use crate::model::event::{Event, Listener};
 use crate::scenario::Scenario;
 
@@ -82,6 +84,11 @@ impl Fabric for Cluster {
     type Realised = Raised;
     type Error = ClusterError;
 
+    async fn survey(&self, scenario: &Scenario, run: &str) -> Result<Option<Surveyed>, ClusterError> {
+        let Some(adopt) = &self.options.adopt else { return Ok(None) };
+        adopt::survey(&self.server, &self.options, adopt, scenario, run).await.map(Some)
+    }
+
     async fn realise(
         &self,
         scenario: &Scenario,
@@ -92,7 +99,8 @@ impl Fabric for Cluster {
         let raised = Raised::raise(&self.server, &self.version, &self.options, scenario, run, listener, &enough).await;
         if raised.is_err() {
             // What made it fail is the news; what could not be removed is said beside it.
-            for error in sweep::sweep(&self.server, run, &[]).await {
+            let more = scenario.adopted().map(|_| kinds::config_map());
+            for error in sweep::sweep(&self.server, run, more.as_slice()).await {
                 listener.hear(Event::Note { text: format!("left behind: {error}") });
             }
         }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::drift::Drift;
 use super::endpoint::{Addresses, EndpointKind};
 use super::finding::{Call, Finding, Window};
 use super::flow::NamedFlow;
@@ -61,6 +62,10 @@ pub struct Document {
     /// What a person should know though it changes no verdict.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// Where the scenario's file says something else than the cluster whose policies were adopted: the cluster was believed.
+    /// Each stands among the warnings too, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<Drift>,
     /// What tear-down could not remove.
     #[serde(default)]
     pub left_behind: Vec<String>,

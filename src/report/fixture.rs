@@ -187,6 +187,7 @@ fn document(name: &str, endpoints: Vec<EndpointInfo>, stages: Vec<Stage>) -> Doc
         known: Vec::new(),
         events: Vec::new(),
         warnings: Vec::new(),
+        drift: Vec::new(),
         left_behind: Vec::new(),
         aborted: None,
         counts,

@@ -62,6 +62,25 @@ pub(super) fn in_words(change: &Change, scenario: &Scenario) -> String {
     }
 }
 
+/// So many adopted policies are named one by one.
+const NAMED: usize = 8;
+
+/// What leads to a stage, in words. The first begins with what was there already, where that was adopted.
+pub(super) fn changes(stage: &crate::scenario::Stage, scenario: &Scenario) -> Vec<String> {
+    let first = scenario.stages().first().is_some_and(|first| first.name == stage.name);
+    let mut words = Vec::new();
+    if let Some(adopted) = scenario.adopted().filter(|_| first) {
+        words.extend(adopted.policies.iter().take(NAMED).map(|policy| format!("adopt {policy}")));
+        let more = adopted.policies.len().saturating_sub(NAMED);
+        words.extend((more > 0).then(|| format!("adopt {more} more policies")));
+        if adopted.policies.is_empty() {
+            words.push("adopt no policy: none is in force".to_owned());
+        }
+    }
+    words.extend(stage.changes.iter().map(|change| in_words(change, scenario)));
+    words
+}
+
 /// The name of the stage before any policy.
 pub(super) const BASELINE: &str = "baseline";
 

@@ -14,7 +14,7 @@ use crate::model::event::Listener;
 use crate::scenario::Scenario;
 
 pub use crate::fabric::cluster::Options;
-pub use crate::fabric::cluster::options::{OptionSyntax, PullSecret, Toleration};
+pub use crate::fabric::cluster::options::{Adopt, OptionSyntax, PullSecret, Selected, Toleration};
 pub use crate::fabric::cluster::plan::Deed;
 
 /// A cluster's network is someone else's machine, and its control path leads through servers that may be restarted.
@@ -56,9 +56,16 @@ pub async fn in_cluster(
     pipeline::run(&connected.0, TEMPER, order, tell, stop, show, say).await
 }
 
-/// What a run would create and change, without touching a cluster.
-pub fn dry_run(scenario: &Scenario, options: &Options) -> Vec<Deed> {
-    plan::plan(scenario, options)
+/// What a run would create and change, without touching a cluster. What would be adopted is taken to be as the file says.
+///
+/// # Errors
+/// Where the scenario does not fit into a world that is somebody else's.
+pub fn dry_run(scenario: &Scenario, options: &Options) -> Result<Vec<Deed>, Refusal> {
+    let Some(adopt) = &options.adopt else { return Ok(plan::plan(scenario, options)) };
+    let adopting = scenario.adopting_as_written(&adopt.makes, "leakproof-RUN");
+    let adopting =
+        adopting.map_err(|source| Refusal::World { scenario: scenario.name().to_owned(), source: Box::new(source) })?;
+    Ok(plan::plan(&adopting, options))
 }
 
 /// What runs left in a cluster.
@@ -86,8 +93,9 @@ impl Leftovers {
 /// Where nothing could be looked at.
 pub async fn leftovers(connected: &Connected, run: Option<&str>) -> Result<Leftovers, Refusal> {
     let server = connected.0.server();
-    let wide = kinds::cluster_wide_policies(server).await.map_err(|source| Refusal::Cluster(Box::new(source)))?;
-    let (found, errors) = sweep::find(server, run, &wide).await;
+    let mut more = kinds::cluster_wide_policies(server).await.map_err(|source| Refusal::Cluster(Box::new(source)))?;
+    more.push(kinds::config_map());
+    let (found, errors) = sweep::find(server, run, &more).await;
     let going = |found: &Found| run.is_none() && found.owner.as_ref().is_some_and(|owner| owner.alive() == Alive::Yes);
     let mut alive: Vec<String> = found
         .iter()

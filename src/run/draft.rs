@@ -6,12 +6,13 @@ use super::assemble::{self, Judged};
 use super::pipeline::Temper;
 use super::{Order, assemble::exit_of};
 use crate::clock;
-use crate::fabric::Happened;
+use crate::fabric::{Happened, Surveyed};
 use crate::judge;
 use crate::model::document::{Counts, Document, FORMAT, FabricInfo, FabricKind, Phase, ScenarioInfo};
 use crate::model::event::{Event, Listener};
 use crate::model::happening::Happening;
 use crate::model::moment::Moment;
+use crate::scenario::Scenario;
 
 /// The document so far.
 pub(super) struct Draft<'a> {
@@ -52,6 +53,7 @@ impl<'a> Draft<'a> {
             agents: Vec::new(),
             events: Vec::new(),
             warnings: scenario.warnings().to_vec(),
+            drift: Vec::new(),
             left_behind: Vec::new(),
             aborted: None,
             counts: Counts::default(),
@@ -93,6 +95,15 @@ impl<'a> Draft<'a> {
     pub(super) fn warn(&mut self, text: String) {
         self.tell.hear(Event::Note { text: text.clone() });
         self.document.warnings.push(text);
+    }
+
+    /// Takes note of what was found in a world that was there before, and gives the scenario that is run in it.
+    pub(super) fn adopt<'s>(&mut self, found: &'s Surveyed) -> &'s Scenario {
+        found.remarks.iter().cloned().for_each(|remark| self.warn(remark));
+        let drift = found.scenario.adopted().map(|adopted| adopted.drift.as_slice()).unwrap_or_default();
+        drift.iter().for_each(|drift| self.warn(drift.to_string()));
+        self.document.drift = drift.to_vec();
+        &found.scenario
     }
 
     pub(super) fn add(&mut self, judged: Judged<'_>) {

@@ -26,7 +26,7 @@ use crate::model::moment::Moment;
 use crate::model::observation::Sighting;
 use crate::model::port::{Port, Protocol};
 use crate::model::prediction::Predictions;
-use crate::model::verdict::{Intent, Verdict};
+use crate::model::verdict::{Intent, Meaning, Verdict};
 use crate::model::watch::Established;
 use crate::oracle;
 use crate::probe::behind::{Behind, Relay};
@@ -69,12 +69,18 @@ pub(super) async fn run<F: Fabric>(
     show: &mut (dyn FnMut(&Document) + Send),
     say: &(dyn Fn(&[String]) + Sync),
 ) -> Result<Document, Refusal> {
-    let roomy = order.vigil.as_ref().and_then(|vigil| vigil.births).map(|b| newborns::make_room(order.scenario, &b));
-    let roomy = roomy.transpose()?;
-    let order = &Order { scenario: roomy.as_ref().unwrap_or(order.scenario), ..order.clone() };
     let mut draft = Draft::new(order, temper, tell);
     let stop = stop.within(order.timeout.map(margin));
     draft.begin("world", None);
+    let no_world = |source| Refusal::World { scenario: order.scenario.name().to_owned(), source: Box::new(source) };
+    let found = fabric.survey(order.scenario, draft.run()).await.map_err(no_world)?;
+    let scenario = match &found {
+        Some(found) => draft.adopt(found),
+        None => order.scenario,
+    };
+    let roomy = order.vigil.as_ref().and_then(|vigil| vigil.births).map(|b| newborns::make_room(scenario, &b));
+    let roomy = roomy.transpose()?;
+    let order = &Order { scenario: roomy.as_ref().unwrap_or(scenario), ..order.clone() };
     let world = fabric.realise(order.scenario, draft.run(), tell, stop.token()).await;
     let mut world = world
         .map_err(|source| Refusal::World { scenario: order.scenario.name().to_owned(), source: Box::new(source) })?;
@@ -222,9 +228,10 @@ impl Voyage<'_> {
         let mut bare = self.order.scenario.bare().clone();
         settle(&mut bare, world);
         let beyond = |flow: &Flow| world.lacks(&bare, flow);
-        let load = carry::sort(self.order.scenario.baseline(), world.placements(), None, beyond);
+        let open = ground_cells(self.order.scenario, &bare);
+        let load = carry::sort(&open, world.placements(), None, beyond);
         let services = self.services(&bare, under);
-        self.baseline(&load, services, under).await?;
+        self.baseline(&open, &bare, &load, services, under).await?;
         for stage in self.order.scenario.stages() {
             if self.stop.pulled() {
                 return Err(interrupted());
@@ -236,11 +243,13 @@ impl Voyage<'_> {
 
     async fn baseline(
         &mut self,
+        all: &Arc<CellSet>,
+        bare: &World,
         load: &carry::Load,
         services: BTreeMap<EndpointId, Facade>,
         under: &mut Under,
     ) -> Result<(), String> {
-        let (all, cells) = (self.order.scenario.baseline(), Arc::clone(&load.carried));
+        let cells = Arc::clone(&load.carried);
         self.draft.begin("baseline", Some(cells.len() as u64));
         let sent = clock::now();
         let planned = Planned { cells: Arc::clone(&cells), services };
@@ -271,7 +280,7 @@ impl Voyage<'_> {
         under.proven = judge.proven();
         under.agents = judge.agents();
         let nobody = Matrix::build(Arc::clone(all), |_, _| Intent::Unstated);
-        let open = oracle::predict(self.order.scenario.bare(), all);
+        let open = oracle::predict(bare, all);
         let stage = assemble::Judged {
             name: "baseline",
             changes: Vec::new(),
@@ -291,9 +300,11 @@ impl Voyage<'_> {
             return Err(interrupted());
         }
         if !cells.is_empty() && broken.len() == cells.len() {
-            return Err(
-                "not one flow worked before any policy was there: the wiring is broken, nothing was judged".into()
-            );
+            let which = match self.order.scenario.adopted() {
+                None => "not one flow worked before any policy was there",
+                Some(_) => "not one flow that the policies allow worked, nor any between the run's own pods",
+            };
+            return Err(format!("{which}: the wiring is broken, nothing was judged"));
         }
         if ended == Ended::Reached {
             self.calibrate(swept.since(start), &mut judge, under).await?;
@@ -362,7 +373,7 @@ impl Voyage<'_> {
         let watched = self.watch_if_last(&scene, ended, world, under, &mut judge).await;
         let judged = assemble::Judged {
             name: &stage.name,
-            changes: stage.changes.iter().map(|change| assemble::in_words(change, scenario)).collect(),
+            changes: assemble::changes(stage, scenario),
             sent: enacted.sent,
             acknowledged: enacted.acknowledged,
             convergence: convergence(ended, converged, proven),
@@ -498,6 +509,21 @@ fn convergence(ended: Ended, after: Duration, proven: Duration) -> Convergence {
         Ended::TimedOut | Ended::Deserted => Convergence::TimedOut { after_us: assemble::micros(after) },
         Ended::Stopped => Convergence::Interrupted,
     }
+}
+
+/// The cells that must work in the bare world, whatever policies are tried later: all of them, or where policies are
+/// there already those that they allow.
+fn ground_cells(scenario: &Scenario, bare: &World) -> Arc<CellSet> {
+    let all = scenario.baseline();
+    if bare.policies.is_empty() {
+        return Arc::clone(all);
+    }
+    let predictions = oracle::predict(bare, all);
+    let open = |flow: &Flow| {
+        let id = all.table().find(flow).filter(|id| all.place(*id).is_some());
+        id.and_then(|id| predictions.meaning(id)) == Some(Meaning::Known(Verdict::Allowed))
+    };
+    Arc::new(CellSet::new(Arc::clone(all.table()), open))
 }
 
 fn interrupted() -> String {

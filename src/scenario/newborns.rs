@@ -3,15 +3,12 @@
 
 use std::collections::HashSet;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use super::check::addresses::Plan;
 use super::world::Pod;
 use super::{Endpoint, Scenario, Stage};
 use crate::model::endpoint::{EndpointId, EndpointKind, NodeOrdinal};
-use crate::model::flow::{CellSet, Flow, FlowTable};
-use crate::model::matrix::Matrix;
-use crate::model::verdict::Intent;
+use crate::model::flow::Flow;
 
 /// A pod that may be born.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,23 +43,8 @@ impl Scenario {
             endpoints.push(Endpoint { name, kind: EndpointKind::Pod });
             newborns.push(Newborn { id, like: *like, pod: Pod { node, addresses, ..(*model).clone() } });
         }
-        let old = &self.flows;
-        let own = newborns.iter().flat_map(|newborn| flows_of(newborn, last));
-        let table = Arc::new(FlowTable::new(old.iter().map(|(_, flow)| *flow).chain(own)));
-        let again = |cells: &CellSet| {
-            let had = |flow: &Flow| old.find(flow).is_some_and(|id| cells.place(id).is_some());
-            Arc::new(CellSet::new(Arc::clone(&table), had))
-        };
-        let stages = self.stages.iter().map(|stage| {
-            let cells = again(&stage.cells);
-            let intent = Matrix::build(Arc::clone(&cells), |_, flow| {
-                old.find(flow).and_then(|id| stage.intent.get(id)).copied().unwrap_or(Intent::Unstated)
-            });
-            Stage { cells, intent, ..stage.clone() }
-        });
-        let stages = stages.collect();
-        let baseline = again(&self.baseline);
-        Self { endpoints, flows: table, stages, baseline, newborns, ..self.clone() }
+        let own: Vec<Flow> = newborns.iter().flat_map(|newborn| flows_of(newborn, last)).collect();
+        Self { newborns, ..self.widened(endpoints, &own) }
     }
 
     /// The pods that may be born.
@@ -71,7 +53,7 @@ impl Scenario {
     }
 
     /// Every address that somebody has at any time.
-    fn taken(&self) -> HashSet<IpAddr> {
+    pub(in crate::scenario) fn taken(&self) -> HashSet<IpAddr> {
         let worlds = self.stages.iter().map(|stage| &stage.world).chain([&self.bare]);
         let all = worlds.flat_map(|world| world.endpoints().filter_map(|id| world.addresses(id)));
         all.flat_map(|addresses| addresses.iter().collect::<Vec<_>>()).collect()

@@ -71,6 +71,32 @@ pub enum ClusterError {
         /// On which object.
         what: String,
     },
+    /// What was to be adopted is not there.
+    #[error("looking for what is to be adopted: {missing}")]
+    NotThere {
+        /// What, and what to do about each.
+        missing: String,
+    },
+    /// The scenario asks for what cannot be done to what is somebody else's.
+    #[error("fitting the scenario into a world that is somebody else's")]
+    Unfit {
+        /// What it asks for.
+        source: crate::scenario::adopted::Unfit,
+    },
+    /// A policy in force that could not be read whole.
+    #[error("reading {what} as it is in force: {why}")]
+    Unreadable {
+        /// Which.
+        what: String,
+        /// Why not.
+        why: String,
+    },
+    /// Probe pods would be taken for somebody's own.
+    #[error("making sure that probe pods join nothing: {what}; `--even-if-selected` makes them all the same")]
+    Selected {
+        /// By whom, and what would come of it.
+        what: String,
+    },
     /// A policy of a kind the cluster does not have.
     #[error("finding the kind `{kind}` of `{api_version}`: this cluster does not serve it")]
     NoKind {

@@ -28,6 +28,9 @@ pub(super) struct Inside {
     pub(super) deletions: Vec<Value>,
     /// What a pod's container waits for, by the pod's name; others run.
     pub(super) stuck: BTreeMap<String, &'static str>,
+    /// Kinds of other groups that it serves: group, version, kind, plural; all of them stand in namespaces or in none as
+    /// the kind says.
+    pub(super) serves: Vec<(&'static str, &'static str, &'static str, &'static str)>,
     /// Creations of this name are carried out, but the answer is lost, once.
     pub(super) lose_answer: Option<String>,
     /// Kinds, by plural, that nobody may list or watch.
@@ -107,6 +110,11 @@ impl Inside {
             return refusal(503, "ServiceUnavailable", path);
         }
         let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        if let ["apis", rest @ ..] = parts.as_slice()
+            && let Some(answer) = self.discover(rest)
+        {
+            return (200, answer);
+        }
         let rest = if parts.first() == Some(&"api") { &parts[2..] } else { parts.get(3..).unwrap_or_default() };
         let (plural, namespace, name) = match rest {
             ["namespaces", namespace, plural, name] => (*plural, Some(*namespace), Some(*name)),
@@ -159,6 +167,36 @@ impl Inside {
                 (200, json!({ "kind": "Status", "apiVersion": "v1", "status": "Success" }))
             }
             _ => refusal(405, "MethodNotAllowed", path),
+        }
+    }
+
+    /// Which groups and kinds are served.
+    fn discover(&self, rest: &[&str]) -> Option<Value> {
+        match rest {
+            [] => {
+                let mut groups: Vec<Value> = Vec::new();
+                for (group, version, ..) in &self.serves {
+                    let served = json!({ "groupVersion": format!("{group}/{version}"), "version": version });
+                    if !groups.iter().any(|one| one["name"] == *group) {
+                        groups.push(json!({ "name": group, "versions": [ served ], "preferredVersion": served }));
+                    }
+                }
+                Some(json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": groups }))
+            }
+            [group, version] => {
+                let of_group = self.serves.iter().filter(|served| served.0 == *group);
+                let kinds: Vec<Value> = of_group
+                    .map(|(.., kind, plural)| {
+                        json!({ "name": plural, "singularName": "", "kind": kind, "verbs": [ "list", "get", "delete" ],
+                            "namespaced": !kind.starts_with("Global") })
+                    })
+                    .collect();
+                let whole = format!("{group}/{version}");
+                Some(
+                    json!({ "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": whole, "resources": kinds }),
+                )
+            }
+            _ => None,
         }
     }
 

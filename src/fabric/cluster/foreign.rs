@@ -20,37 +20,52 @@ const ITS_OWN: [&str; 2] = ["calico-system", "allow-tigera"];
 
 /// A sentence for each such policy that is neither this scenario's nor of a run of ours, and one where that cannot be told.
 pub(super) async fn find(server: &Server, named: &[PolicyRef]) -> Vec<String> {
-    let kinds = match kinds::cluster_wide_policies(server).await {
-        Ok(kinds) => kinds,
-        Err(error) => {
-            return vec![format!("whether policies of others reach the pods of this run cannot be told: {error}")];
-        }
-    };
-    let deciding: Vec<&ApiResource> = kinds.iter().filter(|kind| DECIDING.contains(&kind.kind.as_str())).collect();
-    let found = join_all(deciding.iter().map(|kind| server.list(kind, ""))).await;
-    let mut told = Vec::new();
-    for (kind, found) in deciding.iter().zip(found) {
-        match found {
-            Ok(objects) => told.extend(objects.iter().filter_map(|object| foreign(&kind.kind, object, named))),
-            Err(error) => {
-                told.push(format!("whether a {} reaches the pods of this run cannot be told: {error}", kind.kind))
-            }
-        }
-    }
+    let (found, mut told) = in_force(server).await;
+    told.extend(found.iter().filter_map(|(kind, object)| foreign(&kind.kind, object, named)));
     told.sort();
     told.dedup();
     told
+}
+
+/// Every object that decides flows and stands outside namespaces, but for what an operator keeps for itself; and what
+/// could not be looked at, a sentence each.
+pub(super) async fn in_force(server: &Server) -> (Vec<(ApiResource, DynamicObject)>, Vec<String>) {
+    let kinds = match kinds::cluster_wide_policies(server).await {
+        Ok(kinds) => kinds,
+        Err(error) => {
+            let told = format!("whether policies of others reach the pods of this run cannot be told: {error}");
+            return (Vec::new(), vec![told]);
+        }
+    };
+    let deciding: Vec<ApiResource> = kinds.into_iter().filter(|kind| DECIDING.contains(&kind.kind.as_str())).collect();
+    let lists = join_all(deciding.iter().map(|kind| server.list(kind, ""))).await;
+    let (mut found, mut told) = (Vec::new(), Vec::new());
+    for (kind, list) in deciding.iter().zip(lists) {
+        match list {
+            Ok(objects) => {
+                let theirs = objects.into_iter().filter(|object| !ITS_OWN.contains(&tier(object)));
+                found.extend(theirs.map(|object| (kind.clone(), object)));
+            }
+            Err(error) => {
+                told.push(format!("whether a {} reaches the pods of this run cannot be told: {error}", kind.kind));
+            }
+        }
+    }
+    (found, told)
+}
+
+fn tier(object: &DynamicObject) -> &str {
+    object.data.pointer("/spec/tier").and_then(Value::as_str).unwrap_or_default()
 }
 
 fn foreign(kind: &str, object: &DynamicObject, named: &[PolicyRef]) -> Option<String> {
     let name = object.metadata.name.as_deref()?;
     let marked = object.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(RUN));
     let ours = named.iter().any(|policy| policy.kind == kind && policy.namespace.is_none() && policy.name == name);
-    let spec = object.data.get("spec");
-    let tier = spec.and_then(|spec| spec.get("tier")).and_then(Value::as_str).unwrap_or_default();
-    if marked || ours || ITS_OWN.contains(&tier) {
+    if marked || ours || ITS_OWN.contains(&tier(object)) {
         return None;
     }
+    let spec = object.data.get("spec");
     let selector = spec.and_then(|spec| spec.get("selector").or_else(|| spec.get("subject")));
     let selects = match selector {
         Some(Value::String(text)) if !text.is_empty() => format!(", for `{text}`"),

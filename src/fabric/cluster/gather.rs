@@ -56,7 +56,7 @@ pub(super) async fn gather(raised: &Raised, folder: &Path, concerned: &BTreeSet<
     files.keep("pods.json", objects(server, "/api/v1/pods", Some(&selector)).await);
     files.keep("namespaces.json", objects(server, "/api/v1/namespaces", Some(&selector)).await);
     files.keep("nodes.json", objects(server, "/api/v1/nodes", None).await);
-    for namespace in raised.namespaces.keys() {
+    for namespace in raised.around() {
         let path = format!("/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies");
         files.keep(&format!("policies-{namespace}.json"), objects(server, &path, None).await);
         files.keep(&format!("events-{namespace}.txt"), events(server, namespace).await);
@@ -148,7 +148,7 @@ fn commands(raised: &Raised, concerned: &BTreeSet<EndpointId>) -> String {
         let namespace = made.place.namespace.as_deref().unwrap_or_default();
         let _always = writeln!(text, "{kubectl} -n {namespace} describe pod {}", made.place.name);
     }
-    for namespace in raised.namespaces.keys() {
+    for namespace in raised.around() {
         let _always = writeln!(text, "{kubectl} -n {namespace} get networkpolicies -o yaml");
     }
     let _always = writeln!(text, "{kubectl} get nodes -o wide");

@@ -1,7 +1,8 @@
 //! The kinds this fabric makes, as the API server addresses them.
 
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod, Secret, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::discovery::{self, Scope};
 
@@ -33,6 +34,16 @@ pub fn secret() -> ApiResource {
 /// v1 Service.
 pub fn service() -> ApiResource {
     ApiResource::erase::<Service>(&())
+}
+
+/// v1 ConfigMap.
+pub fn config_map() -> ApiResource {
+    ApiResource::erase::<ConfigMap>(&())
+}
+
+/// policy/v1 PodDisruptionBudget.
+pub fn disruption_budget() -> ApiResource {
+    ApiResource::erase::<PodDisruptionBudget>(&())
 }
 
 /// networking.k8s.io/v1 NetworkPolicy.
@@ -87,6 +98,24 @@ fn place(reference: &PolicyRef, scope: Scope) -> Place {
 /// # Errors
 /// Names the request.
 pub async fn cluster_wide_policies(server: &Server) -> Result<Vec<ApiResource>, ClusterError> {
+    let served = served_policies(server).await?;
+    Ok(served.into_iter().filter(|(_, scope)| *scope == Scope::Cluster).map(|(kind, _)| kind).collect())
+}
+
+/// Every kind of the policy groups that stands in namespaces and decides flows; of two groups that serve the same
+/// objects, the one that people use first.
+///
+/// # Errors
+/// Names the request.
+pub(super) async fn namespaced_policies(server: &Server) -> Result<Vec<ApiResource>, ClusterError> {
+    let served = served_policies(server).await?;
+    let deciding = |(kind, scope): &(ApiResource, Scope)| *scope == Scope::Namespaced && kind.kind == "NetworkPolicy";
+    let mut kinds: Vec<ApiResource> = served.into_iter().filter(deciding).map(|(kind, _)| kind).collect();
+    kinds.sort_by_key(|kind| POLICY_GROUPS.iter().position(|group| *group == kind.group));
+    Ok(kinds)
+}
+
+async fn served_policies(server: &Server) -> Result<Vec<(ApiResource, Scope)>, ClusterError> {
     let failed = |error: kube::Error| ClusterError::Request {
         verb: "finding",
         what: "the kinds of policies this cluster serves".to_owned(),
@@ -100,8 +129,8 @@ pub async fn cluster_wide_policies(server: &Server) -> Result<Vec<ApiResource>, 
         let kinds = group.recommended_resources().into_iter();
         found.extend(
             kinds
-                .filter(|(_, able)| able.scope == Scope::Cluster)
-                .filter_map(|(kind, able)| able.supports_operation(discovery::verbs::DELETE).then_some(kind)),
+                .filter(|(_, able)| able.supports_operation(discovery::verbs::DELETE))
+                .map(|(kind, able)| (kind, able.scope)),
         );
     }
     Ok(found)

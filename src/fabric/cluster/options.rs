@@ -1,6 +1,6 @@
 //! How pods are to be made where the defaults do not suit a cluster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use serde_json::{Value, json};
@@ -21,6 +21,27 @@ pub struct Options {
     pub pull_secrets: Vec<PullSecret>,
     /// What each pod requests: `cpu`, `memory`.
     pub requests: BTreeMap<String, String>,
+    /// How to run in a world that is there already; none: the run makes its own.
+    pub adopt: Option<Adopt>,
+}
+
+/// How to run in a world that is somebody else's.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Adopt {
+    /// Namespaces of the scenario that are not theirs: the run makes them, and removes them again.
+    pub makes: BTreeSet<String>,
+    /// What to do where a probe pod would be taken for one of theirs.
+    pub selected: Selected,
+}
+
+/// What to do where a Service or a disruption budget would take a probe pod for one of theirs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Selected {
+    /// The run ends before anything is made.
+    #[default]
+    Refused,
+    /// It is said, and done.
+    Accepted,
 }
 
 impl Default for Options {
@@ -31,6 +52,7 @@ impl Default for Options {
             tolerations: Vec::new(),
             pull_secrets: Vec::new(),
             requests: BTreeMap::new(),
+            adopt: None,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::num::NonZeroU8;
 
 use serde_json::{Value, json};
 
+use super::adopt;
 use super::options::Options;
 use super::pods::{self, Make};
 use crate::model::endpoint::Family;
@@ -55,12 +56,28 @@ pub fn plan(scenario: &Scenario, options: &Options) -> Vec<Deed> {
     let mut deed = |phase: &str, what: String, manifest: Option<Value>| {
         deeds.push(Deed { phase: phase.to_owned(), what, manifest });
     };
+    let adopted = |namespace: &str| scenario.adopted().is_some_and(|adopted| adopted.namespaces.contains(namespace));
     let pod = |name: &str, pod: &Pod| {
         let node = format!("the {} node that takes pods", nth(pod.node.0));
-        let made = pods::manifest(pod, &Make { name, node: &node, token: "(secret)" }, options);
-        (format!("create Pod {}/{name} on {node}", pod.namespace), made)
+        let aside = adopted(&pod.namespace);
+        let name = if aside { adopt::pod_name("RUN", name) } else { name.to_owned() };
+        let mut made = pods::manifest(pod, &Make { name: &name, node: &node, token: "(secret)" }, options);
+        if aside {
+            adopt::stand_aside(&mut made, &adopt::Controller::planned("RUN"));
+        }
+        let joins = if aside { ", which nothing adopts and which is never ready" } else { "" };
+        (format!("create Pod {}/{name} on {node}{joins}", pod.namespace), made)
     };
     for (name, labels) in &scenario.bare().namespaces {
+        if adopted(name) {
+            deed("world", format!("adopt Namespace {name}: it and all that is in it stays as it is"), None);
+            deed(
+                "world",
+                format!("create ConfigMap {name}/{}, which the pods belong to", adopt::own_namespace("RUN")),
+                None,
+            );
+            continue;
+        }
         deed("world", format!("create Namespace {name}"), Some(namespace(name, labels)));
         for secret in &options.pull_secrets {
             let what = format!("create Secret {name}/{}, a copy of {}/{}", secret.name, secret.namespace, secret.name);

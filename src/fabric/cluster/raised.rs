@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::adopt::{self, Controller};
 use super::chronicle::Chronicle;
 use super::cni::{self, Cni, Engine};
 use super::dial::Doors;
@@ -52,6 +53,8 @@ pub struct Raised {
     pub(super) server: Server,
     pub(super) run: String,
     pub(super) namespaces: BTreeMap<String, Made>,
+    /// What the probe pods in each adopted namespace belong to.
+    pub(super) controllers: BTreeMap<String, Controller>,
     pub(super) pods: BTreeMap<EndpointId, Made>,
     pub(super) placements: BTreeMap<EndpointId, Placement>,
     pub(super) cni: Option<Cni>,
@@ -133,17 +136,21 @@ impl Raised {
         let looked = async {
             tokio::try_join!(
                 surroundings(server, options),
-                nothing_there(server, bare),
+                nothing_there(server, scenario),
                 no_policy_there(server, scenario),
             )
         };
-        let (looked, others) = tokio::join!(looked, foreign::find(server, &named));
+        // Where policies are adopted, all there are have been read and taken into account.
+        let others =
+            async { if scenario.adopted().is_some() { Vec::new() } else { foreign::find(server, &named).await } };
+        let (looked, others) = tokio::join!(looked, others);
         let (around, (), wide) = looked?;
         let journal = Journal::default();
         let mut raised = Self {
             server: server.clone(),
             run: run.to_owned(),
             namespaces: BTreeMap::new(),
+            controllers: BTreeMap::new(),
             pods: BTreeMap::new(),
             placements: BTreeMap::new(),
             cni: around.cni,
@@ -168,7 +175,11 @@ impl Raised {
         if enough.is_cancelled() {
             return Err(ClusterError::Stopped { doing: "the cluster was looked at" });
         }
-        raised.make_namespaces(bare).await?;
+        raised.make_namespaces(&to_be_made(scenario)).await?;
+        if let Some(adopted) = scenario.adopted() {
+            let namespaces = adopted.namespaces.iter().filter(|name| lived_in(scenario, name)).cloned().collect();
+            raised.controllers = adopt::make_controllers(server, &raised.run, &raised.owner, &namespaces).await?;
+        }
         raised.make_services(scenario).await?;
         let mut wanted = Vec::new();
         for (id, pod) in &bare.pods {
@@ -182,11 +193,16 @@ impl Raised {
         Ok(raised)
     }
 
+    /// The namespaces that pods are in: made and adopted.
+    pub(super) fn around(&self) -> impl Iterator<Item = &String> {
+        self.namespaces.keys().chain(self.controllers.keys())
+    }
+
     fn name(&self, id: EndpointId) -> &str {
         self.names.get(id.index()).map_or("?", String::as_str)
     }
 
-    async fn make_namespaces(&mut self, world: &World) -> Result<(), ClusterError> {
+    async fn make_namespaces(&mut self, wanted: &BTreeMap<String, Labels>) -> Result<(), ClusterError> {
         let server = &self.server;
         let make = |name: &String, labels: &Labels| {
             let mut manifest = plan::namespace(name, labels);
@@ -199,7 +215,7 @@ impl Raised {
             }
         };
         // All are waited for, so that what was made is known whatever became of the others.
-        let made = join_all(world.namespaces.iter().map(|(name, labels)| make(name, labels))).await;
+        let made = join_all(wanted.iter().map(|(name, labels)| make(name, labels))).await;
         let made: Result<Vec<(String, Made)>, ClusterError> = made.into_iter().collect();
         let made = made?;
         self.copy_pull_secrets(made.iter().map(|(name, _)| name.as_str())).await?;
@@ -252,9 +268,16 @@ impl Raised {
     fn probe(&self, id: EndpointId, pod: &Pod) -> Result<Wanted, ClusterError> {
         let token = secret().map_err(|source| ClusterError::Token { source })?;
         let node = self.nodes.at(pod.node).to_owned();
-        let make = Make { name: self.name(id), node: &node, token: &token };
-        let manifest = pods::manifest(pod, &make, &self.options);
-        let place = Place::inside(&pod.namespace, self.name(id));
+        let controller = self.controllers.get(&pod.namespace);
+        let name = match controller {
+            Some(_) => adopt::pod_name(&self.run, self.name(id)),
+            None => self.name(id).to_owned(),
+        };
+        let mut manifest = pods::manifest(pod, &Make { name: &name, node: &node, token: &token }, &self.options);
+        if let Some(controller) = controller {
+            adopt::stand_aside(&mut manifest, controller);
+        }
+        let place = Place::inside(&pod.namespace, &name);
         let control = pods::control_port(&pod.serves, 0);
         Ok(Wanted { id, place, manifest, node, token, control, labels: pod.labels.clone() })
     }
@@ -275,7 +298,7 @@ impl Raised {
             );
             self.warnings.push(text);
         }
-        let namespace = format!("leakproof-{}", self.run);
+        let namespace = adopt::own_namespace(&self.run);
         let mut wanted = Vec::new();
         for ((id, there), node) in outside.iter().zip(spare) {
             let token = secret().map_err(|source| ClusterError::Token { source })?;
@@ -287,10 +310,10 @@ impl Raised {
             let node = node.to_owned();
             wanted.push(Wanted { id: *id, place, manifest, node, token, control, labels: Labels::default() });
         }
-        if !wanted.is_empty() {
+        if !wanted.is_empty() && !self.namespaces.contains_key(&namespace) {
             let privileged = ("pod-security.kubernetes.io/enforce".to_owned(), "privileged".to_owned());
             let labels = Labels::from_iter([privileged]);
-            self.make_namespaces(&World { namespaces: [(namespace, labels)].into(), ..World::default() }).await?;
+            self.make_namespaces(&[(namespace, labels)].into()).await?;
         }
         Ok(wanted)
     }
@@ -410,9 +433,12 @@ impl Raised {
         manifest
     }
 
-    /// Kinds without namespaces of which this run may have made objects.
-    fn wide(&self) -> Vec<ApiResource> {
+    /// Kinds that are not always made, of which this run may have made objects that no namespace of its own takes along.
+    fn more(&self) -> Vec<ApiResource> {
         let mut wide: Vec<ApiResource> = Vec::new();
+        if !self.controllers.is_empty() {
+            wide.push(kinds::config_map());
+        }
         for held in self.policies.values().filter(|held| held.place.namespace.is_none()) {
             if !wide.contains(&held.kind) {
                 wide.push(held.kind.clone());
@@ -444,10 +470,31 @@ async fn surroundings(server: &Server, options: &Options) -> Result<Surroundings
     Ok(Surroundings { nodes: Nodes::choose(&nodes?, options)?, cni, engines })
 }
 
+/// The namespaces that a run makes: all but those that are adopted. What stands in for the outside in the run's own has
+/// the network of its node.
+fn to_be_made(scenario: &Scenario) -> BTreeMap<String, Labels> {
+    let theirs = |name: &String| scenario.adopted().is_some_and(|adopted| adopted.namespaces.contains(name));
+    let bare = scenario.bare();
+    let mut made: BTreeMap<String, Labels> =
+        bare.namespaces.iter().filter(|(name, _)| !theirs(name)).map(|(n, l)| (n.clone(), l.clone())).collect();
+    if let Some(labels) = scenario.adopted().and_then(|adopted| made.get_mut(&adopted.own))
+        && !bare.outside.is_empty()
+    {
+        labels.0.insert("pod-security.kubernetes.io/enforce".to_owned(), "privileged".to_owned());
+    }
+    made
+}
+
+/// Whether any pod is ever in a namespace.
+fn lived_in(scenario: &Scenario, namespace: &str) -> bool {
+    let worlds = scenario.stages().iter().map(|stage| &stage.world).chain([scenario.bare()]);
+    worlds.flat_map(|world| world.pods.values()).any(|pod| pod.namespace == namespace)
+}
+
 /// Makes sure that none of the namespaces is there, before any is made.
-async fn nothing_there(server: &Server, world: &World) -> Result<(), ClusterError> {
-    let looks = world.namespaces.keys().map(|name| async move {
-        let place = Place::cluster(name);
+async fn nothing_there(server: &Server, scenario: &Scenario) -> Result<(), ClusterError> {
+    let looks = to_be_made(scenario).into_keys().map(|name| async move {
+        let place = Place::cluster(&name);
         let Some(there) = server.get(&kinds::namespace(), &place).await? else { return Ok(()) };
         let run = there.metadata.labels.as_ref().and_then(|labels| labels.get(RUN));
         let whose = match (run, &there.metadata.deletion_timestamp) {
@@ -521,13 +568,18 @@ impl Realised for Raised {
             ("pod-start".to_owned(), format!("{:.1} s", self.pod_start.as_secs_f64())),
             ("requests".to_owned(), self.server.requests().to_string()),
         ]);
+        let adopted = self.controllers.keys().cloned().collect::<Vec<_>>().join(", ");
+        let told = if adopted.is_empty() { String::new() } else { format!(", adopting {adopted}") };
+        if !adopted.is_empty() {
+            facts.insert("adopted".to_owned(), adopted);
+        }
         if let Some(cni) = &self.cni {
             facts.insert("cni".to_owned(), cni.name.word().to_owned());
             facts.extend(cni.version.iter().map(|version| ("cni-version".to_owned(), version.clone())));
         }
         FabricInfo {
             kind: FabricKind::Cluster,
-            summary: format!("cluster {}: Kubernetes {}, {cni}", self.server.context(), self.version),
+            summary: format!("cluster {}: Kubernetes {}, {cni}{told}", self.server.context(), self.version),
             facts,
             fault: None,
         }
@@ -590,8 +642,7 @@ impl Realised for Raised {
             format!("  kubectl --context {context} -n {namespace} describe pod {}", made.place.name)
         }));
         lines.extend(
-            self.namespaces
-                .keys()
+            self.around()
                 .map(|namespace| format!("  kubectl --context {context} -n {namespace} get networkpolicies -o yaml")),
         );
         lines
@@ -605,7 +656,7 @@ impl Realised for Raised {
         self.left = Left::TornDown;
         // What is removed now is no news.
         self.chronicle = None;
-        sweep::sweep(&self.server, &self.run, &self.wide()).await
+        sweep::sweep(&self.server, &self.run, &self.more()).await
     }
 }
 

@@ -126,6 +126,16 @@ impl Server {
         Ok(self.persist("listing", kind, &place, || api.list(&wanted)).await?.items)
     }
 
+    /// All objects of a kind in one namespace.
+    ///
+    /// # Errors
+    /// Names the request.
+    pub async fn list_in(&self, kind: &ApiResource, namespace: &str) -> Result<Vec<DynamicObject>, ClusterError> {
+        let api = self.api(kind, Some(namespace));
+        let (place, wanted) = (Place::inside(namespace, "*"), ListParams::default());
+        Ok(self.persist("listing", kind, &place, || api.list(&wanted)).await?.items)
+    }
+
     /// All objects of a type, in all namespaces.
     ///
     /// # Errors

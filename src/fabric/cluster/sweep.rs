@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use futures::future::join_all;
-use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DynamicObject, ListParams, WatchParams};
 use kube::core::{ApiResource, WatchEvent};
+use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::error::{ClusterError, Said};
@@ -44,14 +44,15 @@ impl std::fmt::Display for Found {
 }
 
 /// Everything of a run, or of all runs: namespaces first, and of what stands inside a found namespace nothing, since it
-/// goes with it. `wide` are the kinds without namespaces that are looked through too.
+/// goes with it. `more` are kinds that are looked through too: those without namespaces, and what is made only in
+/// namespaces of others.
 ///
 /// # Errors
 /// All that went wrong while looking; what was found is incomplete then.
-pub async fn find(server: &Server, run: Option<&str>, wide: &[ApiResource]) -> (Vec<Found>, Vec<ClusterError>) {
+pub async fn find(server: &Server, run: Option<&str>, more: &[ApiResource]) -> (Vec<Found>, Vec<ClusterError>) {
     let selector = mark::selector(run);
     let mut looked = vec![kinds::namespace(), kinds::network_policy(), kinds::pod(), kinds::secret()];
-    looked.extend(wide.iter().cloned());
+    looked.extend(more.iter().cloned());
     let lists = looked.iter().map(|kind| server.list(kind, &selector));
     let (mut found, mut errors) = (Vec::new(), Vec::new());
     for (kind, list) in looked.iter().zip(join_all(lists).await) {
@@ -80,16 +81,19 @@ fn read(kind: &ApiResource, object: &DynamicObject) -> Option<Found> {
     })
 }
 
-/// Deletes what was found, all at once, and waits until the namespaces are gone.
+/// Deletes what was found, all at once, and waits until the namespaces are gone, and the pods in namespaces that stay.
 ///
 /// # Errors
 /// All of them; goes on after each.
 pub async fn remove(server: &Server, found: &[Found]) -> Vec<ClusterError> {
     let deletions = found.iter().map(|found| server.delete(&found.kind, &found.place, &found.uid, None));
     let mut errors: Vec<ClusterError> = join_all(deletions).await.into_iter().filter_map(Result::err).collect();
-    let namespaces: BTreeMap<String, &Found> =
-        found.iter().filter(|f| f.kind.kind == "Namespace").map(|f| (f.uid.clone(), f)).collect();
-    errors.extend(wait_gone(server, namespaces).await);
+    let going = |kind: ApiResource| {
+        let found = found.iter().filter(|found| found.kind == kind).map(|found| (found.uid.clone(), found)).collect();
+        wait_gone(server, kind, found)
+    };
+    let (namespaces, pods) = tokio::join!(going(kinds::namespace()), going(kinds::pod()));
+    errors.extend(namespaces.into_iter().chain(pods));
     errors
 }
 
@@ -97,15 +101,15 @@ pub async fn remove(server: &Server, found: &[Found]) -> Vec<ClusterError> {
 ///
 /// # Errors
 /// All of them; goes on after each.
-pub(super) async fn sweep(server: &Server, run: &str, wide: &[ApiResource]) -> Vec<ClusterError> {
-    let (found, mut errors) = find(server, Some(run), wide).await;
+pub(super) async fn sweep(server: &Server, run: &str, more: &[ApiResource]) -> Vec<ClusterError> {
+    let (found, mut errors) = find(server, Some(run), more).await;
     errors.extend(remove(server, &found).await);
     errors
 }
 
-/// Waits until no namespace of these UIDs is there any more.
-async fn wait_gone(server: &Server, mut waiting: BTreeMap<String, &Found>) -> Vec<ClusterError> {
-    let api: Api<Namespace> = Api::all(server.client());
+/// Waits until no object of these UIDs is there any more.
+async fn wait_gone(server: &Server, kind: ApiResource, mut waiting: BTreeMap<String, &Found>) -> Vec<ClusterError> {
+    let api: Api<DynamicObject> = Api::all_with(server.client(), &kind);
     let until = Instant::now() + PATIENCE;
     let mut stands: BTreeMap<String, String> = BTreeMap::new();
     while !waiting.is_empty() {
@@ -122,7 +126,7 @@ async fn wait_gone(server: &Server, mut waiting: BTreeMap<String, &Found>) -> Ve
     waiting
         .iter()
         .map(|(uid, found)| ClusterError::Left {
-            what: format!("namespace {}", found.place),
+            what: format!("{} {}", found.kind.kind.to_lowercase(), found.place),
             waited: PATIENCE,
             stands: stands.get(uid).cloned().unwrap_or_else(|| "it is still there".to_owned()),
             run: found.run.clone(),
@@ -131,14 +135,14 @@ async fn wait_gone(server: &Server, mut waiting: BTreeMap<String, &Found>) -> Ve
 }
 
 async fn watch_going(
-    api: &Api<Namespace>,
+    api: &Api<DynamicObject>,
     waiting: &mut BTreeMap<String, &Found>,
     stands: &mut BTreeMap<String, String>,
 ) -> Result<(), Said> {
     let said = |error: kube::Error| Said::new(&error);
     let wanted = ListParams::default().labels(&mark::selector(None));
     let list = api.list(&wanted).await.map_err(said)?;
-    let there: Vec<&str> = list.items.iter().filter_map(|namespace| namespace.metadata.uid.as_deref()).collect();
+    let there: Vec<&str> = list.items.iter().filter_map(|object| object.metadata.uid.as_deref()).collect();
     waiting.retain(|uid, _| there.contains(&uid.as_str()));
     if waiting.is_empty() {
         return Ok(());
@@ -148,17 +152,18 @@ async fn watch_going(
     let mut events = Box::pin(api.watch(&params, &version).await.map_err(said)?);
     while let Some(event) = events.try_next().await.map_err(said)? {
         match event {
-            WatchEvent::Deleted(namespace) => {
-                waiting.remove(namespace.metadata.uid.as_deref().unwrap_or_default());
+            WatchEvent::Deleted(object) => {
+                waiting.remove(object.metadata.uid.as_deref().unwrap_or_default());
                 if waiting.is_empty() {
                     return Ok(());
                 }
             }
-            WatchEvent::Added(namespace) | WatchEvent::Modified(namespace) => {
-                let conditions = namespace.status.and_then(|status| status.conditions).unwrap_or_default();
-                let told = conditions.into_iter().filter(|condition| condition.status == "True");
-                let told: Vec<String> = told.filter_map(|condition| condition.message).collect();
-                if let Some(uid) = namespace.metadata.uid.filter(|_| !told.is_empty()) {
+            WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+                let conditions = object.data.pointer("/status/conditions").and_then(Value::as_array);
+                let true_ones = conditions.into_iter().flatten().filter(|condition| condition["status"] == "True");
+                let told: Vec<String> =
+                    true_ones.filter_map(|condition| condition["message"].as_str().map(ToOwned::to_owned)).collect();
+                if let Some(uid) = object.metadata.uid.filter(|_| !told.is_empty()) {
                     stands.insert(uid, told.join("; "));
                 }
             }

@@ -36,6 +36,7 @@ const fn right(group: &'static str, resource: &'static str, verbs: &'static [&'s
 
 const GATHER: Without = Without::Less("less is gathered when something fails");
 const OTHERS: Without = Without::Less("policies of this kind are neither made nor found");
+const ADOPTING: Without = Without::Less("`--adopt` cannot be used");
 const DOCTOR: Without = Without::Less("doctor sees less");
 const LOG: Without = Without::Less("a watch's log of what happens around it has gaps");
 const SERVICES: Without = Without::Less("scenarios with Services cannot be run");
@@ -53,6 +54,8 @@ pub const USED: &[Right] = &[
     right("apps", "daemonsets", &["watch"], LOG),
     right("apps", "deployments", &["list", "watch"], LOG),
     right("", "services", &["get", "list", "create", "delete"], SERVICES),
+    right("", "configmaps", &["list", "create", "delete"], ADOPTING),
+    right("policy", "poddisruptionbudgets", &["list"], ADOPTING),
     right("", "secrets", &["get", "list", "create", "delete"], Without::Less("`--pull-secret` cannot be used")),
     right("", "events", &["list"], GATHER),
     right("", "pods/log", &["get"], GATHER),
