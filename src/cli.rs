@@ -1,6 +1,7 @@
 //! The command line: one file per command. Commands turn arguments into orders for [`crate::run`] and write what comes
 //! back; they judge nothing.
 
+pub mod adopt;
 pub mod ask;
 pub mod cluster;
 pub mod doctor;
@@ -17,7 +18,7 @@ use clap::{Parser, Subcommand};
 
 use crate::exit;
 use crate::model::document::Strictness;
-use crate::run::{Ground, Need};
+use crate::run::{self as runs, Ground, Need, Refusal};
 use crate::scenario::{self, Scenario};
 
 /// Proves that a Kubernetes NetworkPolicy does what its author meant.
@@ -111,8 +112,21 @@ pub async fn execute(cli: &Cli, ground: &Ground) -> io::Result<u8> {
     }
 }
 
-/// Loads a scenario, telling its warnings; or tells every error of it, and gives the exit code.
+/// Loads a scenario that says everything itself, telling its warnings; or tells every error of it, and gives the exit code.
 fn load(file: &Path, strictness: Strictness, look: &output::Look) -> Result<Scenario, u8> {
+    let scenario = load_open(file, strictness, look)?;
+    match scenario.labelled() {
+        Ok(()) => Ok(scenario),
+        Err(source) => {
+            let refusal = Refusal::Unlabelled { scenario: scenario.name().to_owned(), source };
+            output::complain(&runs::chain(&refusal));
+            Err(refusal.exit())
+        }
+    }
+}
+
+/// Loads one that may leave to a cluster what labels pods have.
+fn load_open(file: &Path, strictness: Strictness, look: &output::Look) -> Result<Scenario, u8> {
     match scenario::load(file, strictness) {
         Ok(scenario) => {
             if !look.quiet {

@@ -4,6 +4,7 @@
 //! every stage's world computed, so that no room behind it has to check anything again.
 
 pub mod adopted;
+pub mod borrowed;
 mod check;
 mod decode;
 pub mod diagnostic;
@@ -11,6 +12,7 @@ mod labels;
 mod log;
 mod manifest;
 pub mod newborns;
+pub mod outputs;
 mod raw;
 pub mod requirement;
 mod schema;
@@ -21,7 +23,7 @@ mod widen;
 pub mod world;
 mod yaml;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,6 +68,8 @@ pub struct Scenario {
     /// So many of the endpoints are those of the file, in order of name; the others come after them.
     pub(in crate::scenario) named: usize,
     pub(in crate::scenario) adopted: Option<adopted::Adopted>,
+    pub(in crate::scenario) borrowed: BTreeMap<EndpointId, borrowed::Borrowed>,
+    pub(in crate::scenario) names: outputs::Names,
     pub(in crate::scenario) deny: DenyForm,
     pub(in crate::scenario) warnings: Vec<String>,
     pub(in crate::scenario) remarks: Vec<Diagnostic>,

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::output::{self, Look};
 use crate::exit::Exit;
-use crate::run::{self, Adopt, ClusterOptions, PullSecret, Selected, Toleration};
+use crate::run::{self, ClusterOptions, PullSecret, Toleration};
 
 /// Which cluster.
 #[derive(Debug, Clone, Args)]
@@ -36,31 +36,6 @@ pub struct PodArguments {
     /// What each pod requests: `cpu=10m`, `memory=16Mi`; repeatable, or with commas
     #[arg(long = "request", value_name = "RESOURCE=QUANTITY", value_parser = pair, value_delimiter = ',')]
     pub requests: Vec<(String, String)>,
-}
-
-/// How to run in a world that is there already.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Adopting")]
-pub struct AdoptArguments {
-    /// Take the scenario's namespaces and policies as they are in the cluster, deployed by somebody else, and change nothing
-    /// of them: only probe pods are made there, which no workload adopts and no Service sends anything
-    #[arg(long)]
-    pub adopt: bool,
-    /// This namespace of the scenario is not there: make it, and remove it again; repeatable
-    #[arg(long = "make-namespace", value_name = "NAME", requires = "adopt")]
-    pub makes: Vec<String>,
-    /// Make probe pods also where a Service that publishes addresses which are not ready, or a PodDisruptionBudget,
-    /// selects them
-    #[arg(long, requires = "adopt")]
-    pub even_if_selected: bool,
-}
-
-impl AdoptArguments {
-    /// As the fabric takes them.
-    pub fn options(&self) -> Option<Adopt> {
-        let selected = if self.even_if_selected { Selected::Accepted } else { Selected::Refused };
-        self.adopt.then(|| Adopt { makes: self.makes.iter().cloned().collect(), selected })
-    }
 }
 
 impl PodArguments {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::cluster::{AdoptArguments, PodArguments, Which};
+use super::adopt::{self, AdoptArguments, Reading};
+use super::cluster::{PodArguments, Which};
 use super::output::{self, Look};
 use crate::exit::{self, Exit};
 use crate::model::document::{Document, Strictness};
@@ -169,7 +170,7 @@ pub async fn run(arguments: &RunArguments, ground: &Ground, look: &Look) -> io::
 /// Where scenarios are run, made ready once for all of them.
 pub(super) enum Site {
     Lab,
-    Cluster(Box<Connected>),
+    Cluster(Box<Connected>, Reading),
 }
 
 impl Site {
@@ -177,13 +178,23 @@ impl Site {
     pub(super) async fn prepare(arguments: &RunArguments) -> Result<Self, u8> {
         match arguments.on {
             On::Lab => Ok(Self::Lab),
-            On::Cluster => match run::connect(arguments.which.context.as_deref(), arguments.options()).await {
-                Ok(connected) => Ok(Self::Cluster(Box::new(connected))),
-                Err(refusal) => {
-                    output::complain(&run::chain(&refusal));
-                    Err(refusal.exit())
+            On::Cluster => {
+                let reading = arguments.adopting.reading()?;
+                match run::connect(arguments.which.context.as_deref(), arguments.options()).await {
+                    Ok(connected) => Ok(Self::Cluster(Box::new(connected), reading)),
+                    Err(refusal) => {
+                        output::complain(&run::chain(&refusal));
+                        Err(refusal.exit())
+                    }
                 }
-            },
+            }
+        }
+    }
+
+    fn reading(&self) -> &Reading {
+        match self {
+            Self::Lab => &Reading::Written,
+            Self::Cluster(_, reading) => reading,
         }
     }
 }
@@ -223,9 +234,13 @@ impl RunArguments {
 /// Lists what runs would create and change.
 fn dry_run(arguments: &RunArguments, look: &Look) -> io::Result<u8> {
     let strictness = if arguments.strict { Strictness::Strict } else { Strictness::Normal };
+    let reading = match arguments.adopting.reading() {
+        Ok(reading) => reading,
+        Err(code) => return Ok(code),
+    };
     let mut gravest = 0;
     for file in &arguments.scenarios {
-        let scenario = match super::load(file, strictness, look) {
+        let scenario = match adopt::load(file, strictness, &reading, look) {
             Ok(scenario) => scenario,
             Err(code) => {
                 gravest = exit::gravest(gravest, code);
@@ -265,7 +280,7 @@ pub(super) async fn one(
     stop: &Stop,
 ) -> io::Result<u8> {
     let strictness = if arguments.strict { Strictness::Strict } else { Strictness::Normal };
-    let scenario = match super::load(file, strictness, look) {
+    let scenario = match adopt::load(file, strictness, site.reading(), look) {
         Ok(scenario) => scenario,
         Err(code) => return Ok(code),
     };
@@ -292,7 +307,9 @@ pub(super) async fn one(
     };
     let outcome = match site {
         Site::Lab => run::in_lab(&order, ground, &progress, stop, &mut shown, &output::say).await,
-        Site::Cluster(connected) => run::in_cluster(connected, &order, &progress, stop, &mut shown, &output::say).await,
+        Site::Cluster(connected, _) => {
+            run::in_cluster(connected, &order, &progress, stop, &mut shown, &output::say).await
+        }
     };
     progress.finish();
     let document = match outcome {

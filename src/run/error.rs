@@ -40,6 +40,26 @@ pub enum Refusal {
         /// Why not.
         why: String,
     },
+    /// Labels that only a cluster knows.
+    #[error("`{scenario}` cannot be read whole here")]
+    Unlabelled {
+        /// The scenario's name.
+        scenario: String,
+        /// Which.
+        #[source]
+        source: crate::scenario::borrowed::Unlabelled,
+    },
+    /// Outputs that give no names.
+    #[error("taking the names of `{scenario}` from {from}")]
+    Outputs {
+        /// The scenario's name.
+        scenario: String,
+        /// Where the outputs came from.
+        from: String,
+        /// What is wrong.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A name that is not in the scenario.
     #[error("`{scenario}` has no endpoint `{name}`; it has {known}")]
     NoEndpoint {
@@ -77,6 +97,8 @@ impl Refusal {
     pub fn exit(&self) -> u8 {
         match self {
             Self::Fault { .. } | Self::NoEndpoint { .. } | Self::NoCell { .. } | Self::NoStage { .. } => exit::USAGE,
+            Self::Unlabelled { .. } => exit::REFUSED,
+            Self::Outputs { .. } => exit::USAGE,
             Self::Ground(_) | Self::Cluster(_) | Self::World { .. } | Self::Unmet { .. } => Exit::NoWorld.code(),
             Self::NotPrepared => Exit::Bug.code(),
         }

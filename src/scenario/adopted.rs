@@ -24,7 +24,7 @@ use crate::policy::Policy;
 use fields::Sides;
 
 /// The label every namespace has from the API server.
-const METADATA_NAME: &str = "kubernetes.io/metadata.name";
+pub(in crate::scenario) const METADATA_NAME: &str = "kubernetes.io/metadata.name";
 /// What the run's own pods are called by.
 const OWN_PORT: Port = Port { number: NonZeroU16::new(8080).unwrap(), protocol: Protocol::Tcp };
 
@@ -33,6 +33,8 @@ const OWN_PORT: Port = Port { number: NonZeroU16::new(8080).unwrap(), protocol: 
 pub struct Live {
     /// The labels of every adopted namespace.
     pub namespaces: BTreeMap<String, Labels>,
+    /// The labels of pods that are like a workload.
+    pub labels: BTreeMap<EndpointId, Labels>,
     /// Every policy in force in these, and every one that stands outside namespaces.
     pub policies: Vec<Policy>,
     /// A namespace for what belongs to the run alone.
@@ -133,6 +135,13 @@ impl Scenario {
         scenario.bare.pods.extend(own);
         for stage in &mut scenario.stages {
             live.take_over(&mut stage.world, &namespaces);
+            for change in &mut stage.changes {
+                if let Change::AddPod(id, pod) = change
+                    && let Some(labels) = live.labels.get(id)
+                {
+                    pod.labels = labels.clone();
+                }
+            }
             stage.changes.retain(|change| match change {
                 Change::CreatePolicy(policy) => !theirs(&policy.reference(), &namespaces),
                 Change::ReplacePolicy(_)
@@ -157,6 +166,7 @@ impl Scenario {
         let labels = |name: &String| self.bare.namespaces.get(name).cloned().unwrap_or_default();
         self.adopting(&Live {
             namespaces: adopted.iter().map(|name| (name.clone(), labels(name))).collect(),
+            labels: BTreeMap::new(),
             policies: self.adoptable_policies(&adopted).into_iter().cloned().collect(),
             own: own.to_owned(),
         })
@@ -171,6 +181,14 @@ impl Scenario {
             // Labels that only the cluster has are none of the file's business: nothing was said of them.
             let object = format!("namespace {name}");
             drift.extend(fields::between(&object, "metadata.labels", &said, &there, Sides::File));
+        }
+        for (id, labels) in &live.labels {
+            let Some(borrowed) = self.borrowed.get(id) else { continue };
+            let object = format!("pod {} (like {})", self.name_of(*id), borrowed.like);
+            if let Some(said) = &borrowed.said {
+                let (said, there) = (serde_json::json!(said), serde_json::json!(labels));
+                drift.extend(fields::between(&object, "labels", &said, &there, Sides::Both));
+            }
         }
         let said = self.adoptable_policies(adopted);
         for policy in &live.policies {
@@ -224,6 +242,11 @@ impl Live {
     /// Puts what was found in the place of what a file said.
     fn take_over(&self, world: &mut World, adopted: &BTreeSet<String>) {
         world.namespaces.extend(self.namespaces.clone());
+        for (id, labels) in &self.labels {
+            if let Some(pod) = world.pods.get_mut(id) {
+                pod.labels = labels.clone();
+            }
+        }
         world.policies.retain(|policy| !theirs(&policy.reference(), adopted));
         world.policies.extend(self.policies.iter().cloned());
         world.policies.sort_by_cached_key(|policy| {

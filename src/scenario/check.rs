@@ -7,6 +7,7 @@ mod cells;
 mod expectations;
 mod known;
 mod library;
+mod names;
 mod services;
 mod stages;
 mod warnings;
@@ -78,6 +79,7 @@ pub(super) fn check(
         let (name, changes, world) = (played.name, played.changes, played.world);
         stages.push(Stage { name, changes, world, cells, intent, budgets, timing });
     }
+    let names = names::resolve(&raw.names, &played.bare, &played.placed, &cast, log);
     let known = known::resolve(&raw.known, &stages, &cast, log);
     warnings::unused(raw, &stages, &played.placed, &cast, log);
     if log.errors() > 0 {
@@ -101,6 +103,8 @@ pub(super) fn check(
         requirement: raw.requires.as_ref().map(|raw| Requirement { calico: raw.calico.value.clone() }),
         newborns: Vec::new(),
         adopted: None,
+        borrowed: cast.borrowed,
+        names,
         deny: raw.deny.map(|at| at.value).unwrap_or_default(),
         warnings: Vec::new(),
         remarks: Vec::new(),

@@ -6,6 +6,7 @@
 mod duration;
 mod endpoints;
 mod known;
+mod names;
 pub(in crate::scenario) mod port;
 pub(in crate::scenario) mod read;
 
@@ -23,6 +24,7 @@ use crate::model::finding::Call;
 use crate::model::labels::Labels;
 use crate::model::port::{Port, ServedPort};
 use crate::model::verdict::{DenyForm, Verdict};
+use crate::scenario::borrowed::Workload;
 use crate::scenario::requirement::Versions;
 use crate::scenario::world::ServicePort;
 
@@ -56,6 +58,10 @@ pub(in crate::scenario) struct Scenario {
     /// pods that an expectation names them with. Not in the lab, which has none.
     #[schemars(with = "Option<BTreeMap<String, Service>>")]
     pub services: Named<Service>,
+    /// Which of the names in this file are outputs of a program that deployed it all, such as Pulumi's: the name here, and
+    /// the output's. They are taken with `--adopt --pulumi-outputs`; without it the names here hold.
+    #[schemars(with = "Option<Names>")]
+    pub names: Names,
     /// What the place it is run in must be; elsewhere it is skipped, with the reason.
     #[schemars(with = "Option<Requires>")]
     pub requires: Option<Requires>,
@@ -109,9 +115,12 @@ pub(in crate::scenario) struct Pod {
     /// Its namespace, one of `namespaces`.
     #[schemars(with = "String")]
     pub namespace: At<String>,
-    /// Its labels.
+    /// Its labels. Beside `like` they are what holds where no workload can be asked.
     #[schemars(with = "Option<BTreeMap<String, String>>")]
-    pub labels: Labels,
+    pub labels: Option<Labels>,
+    /// A workload in its namespace whose pods have its labels: with `--on cluster --adopt` they are read from there.
+    #[schemars(with = "Option<schema::Workload>")]
+    pub like: Option<At<Workload>>,
     /// The ports it serves. Left out: 8080/tcp.
     #[schemars(with = "Option<Vec<schema::ServedPort>>")]
     pub serves: Option<Vec<ServedPort>>,
@@ -139,6 +148,21 @@ pub(in crate::scenario) struct Service {
     /// Its ports, each with the port of the pods it leads to.
     #[schemars(with = "Vec<schema::ServicePort>", length(min = 1))]
     pub ports: Vec<At<ServicePort>>,
+}
+
+/// Which names are outputs.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(in crate::scenario) struct Names {
+    /// Of namespaces.
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    pub namespaces: Named<At<String>>,
+    /// Of policies: `namespace/name`.
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    pub policies: Named<At<String>>,
+    /// Of workloads that pods are like: `deployment/name`.
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    pub workloads: Named<At<String>>,
 }
 
 /// What the place must be.
@@ -347,6 +371,12 @@ mod schema {
         "type": "string",
         "pattern": "^[1-9][0-9]{0,4}/(tcp|udp|sctp)( *-> *[1-9][0-9]{0,4}/(tcp|udp|sctp))?$",
         "examples": ["80/tcp -> 8080/tcp", "5432/tcp"],
+    });
+    shape!(Workload, {
+        "description": "A kind of workload and a name: deployment/data-store.",
+        "type": "string",
+        "pattern": "^(deployment|statefulset|daemonset|replicaset|job|cronjob|pod)/[a-z0-9]([a-z0-9.-]*[a-z0-9])?$",
+        "examples": ["deployment/data-store"],
     });
     shape!(Versions, {
         "description": "Versions, all of these conditions together: >=3.31, <3.33.",

@@ -88,6 +88,7 @@ mod tests {
             ("Namespace", format!("namespaces: {{ a: {{ {z}: 1 }} }}")),
             ("Pod", format!("pods: {{ a: {{ {z}: 1 }} }}")),
             ("Service", format!("services: {{ a: {{ {z}: 1 }} }}")),
+            ("Names", format!("names: {{ {z}: 1 }}")),
             ("Requires", format!("requires: {{ {z}: 1 }}")),
             ("Outside", format!("outside: {{ a: {{ {z}: 1 }} }}")),
             ("Known", format!("known: [ {{ {z}: 1 }} ]")),

@@ -1,5 +1,8 @@
 //! How a run behaves in a cluster, apart from its verdicts.
 
+#[path = "adopt.rs"]
+mod adopt;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -29,13 +32,17 @@ type Conduct = fn(&Site) -> Result<(), Failed>;
 
 /// The trials.
 pub fn trials(store: &Arc<Store>) -> Vec<Trial> {
-    let all: [(&str, Conduct); 6] = [
+    let all: [(&str, Conduct); 10] = [
         ("a run leaves nothing behind", leaves_nothing),
         ("an interrupted run leaves nothing behind", interrupted_leaves_nothing),
         ("what a killed run left is cleaned away and nothing else is", killed_is_cleaned),
         ("a namespace that is there is not taken over", takes_nothing_over),
         ("a second run of the same scenario is refused and does not disturb the first", second_is_refused),
         ("with every agent dead nothing counts as denied", dead_agents_prove_nothing),
+        ("a run among somebody's own objects changes nothing of theirs", adopt::changes_nothing_of_theirs),
+        ("what somebody deployed is believed, and a difference to the file told", adopt::tells_what_differs),
+        ("a run whose pods a Service would take for its own is refused", adopt::refuses_to_join),
+        ("what a killed run left among somebody's own objects is cleaned away", adopt::killed_is_cleaned),
     ];
     let trial = |(name, conduct): (&str, Conduct)| {
         let store = Arc::clone(store);

@@ -50,15 +50,22 @@ pub(super) async fn survey(
 ) -> Result<Surveyed, ClusterError> {
     let unfit = |source| ClusterError::Unfit { source };
     let adopted = scenario.adoptable(&adopt.makes).map_err(unfit)?;
-    let (namespaces, policies) =
-        tokio::join!(live::namespaces(server, &adopted), live::policies(server, scenario, &adopted));
-    let ((namespaces, mut missing), found) = (namespaces?, policies?);
-    missing.extend(found.missing);
+    let (namespaces, policies, labels) = tokio::join!(
+        live::namespaces(server, &adopted),
+        live::policies(server, scenario, &adopted),
+        live::labels(server, scenario),
+    );
+    let ((namespaces, mut missing), found, (labels, unlike)) = (namespaces?, policies?, labels?);
+    missing.extend(found.missing.into_iter().chain(unlike));
     if !missing.is_empty() {
+        if !scenario.names().is_empty() {
+            missing
+                .push("the scenario's `names:` say which names are outputs: `--pulumi-outputs` gives them".to_owned());
+        }
         return Err(ClusterError::NotThere { missing: missing.join("; ") });
     }
     pull_secrets_there(server, options, &adopted).await?;
-    let live = Live { namespaces, policies: found.policies, own: own_namespace(run) };
+    let live = Live { namespaces, labels, policies: found.policies, own: own_namespace(run) };
     let scenario = scenario.adopting(&live).map_err(unfit)?;
     let mut remarks = found.remarks;
     match (guests::find(server, &scenario, &adopted).await, adopt.selected) {

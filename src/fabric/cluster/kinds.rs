@@ -1,5 +1,7 @@
 //! The kinds this fabric makes, as the API server addresses them.
 
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod, Secret, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -10,6 +12,7 @@ use super::error::{ClusterError, Said};
 use super::server::{Place, Server};
 use crate::model::prediction::PolicyRef;
 use crate::policy::Policy;
+use crate::scenario::borrowed::WorkloadKind;
 
 /// v1 Namespace.
 pub fn namespace() -> ApiResource {
@@ -44,6 +47,19 @@ pub fn config_map() -> ApiResource {
 /// policy/v1 PodDisruptionBudget.
 pub fn disruption_budget() -> ApiResource {
     ApiResource::erase::<PodDisruptionBudget>(&())
+}
+
+/// The kind of a workload.
+pub(super) fn workload(kind: WorkloadKind) -> ApiResource {
+    match kind {
+        WorkloadKind::Deployment => ApiResource::erase::<Deployment>(&()),
+        WorkloadKind::StatefulSet => ApiResource::erase::<StatefulSet>(&()),
+        WorkloadKind::DaemonSet => ApiResource::erase::<DaemonSet>(&()),
+        WorkloadKind::ReplicaSet => ApiResource::erase::<ReplicaSet>(&()),
+        WorkloadKind::Job => ApiResource::erase::<Job>(&()),
+        WorkloadKind::CronJob => ApiResource::erase::<CronJob>(&()),
+        WorkloadKind::Pod => pod(),
+    }
 }
 
 /// networking.k8s.io/v1 NetworkPolicy.

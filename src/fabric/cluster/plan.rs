@@ -126,7 +126,14 @@ pub fn plan(scenario: &Scenario, options: &Options) -> Vec<Deed> {
             deed(&stage.name, what, made);
         }
     }
-    deed("tear-down", "delete everything above, by its mark and UID".to_owned(), None);
+    deed(
+        "tear-down",
+        {
+            let what = if scenario.adopted().is_some() { "everything made above" } else { "everything above" };
+            format!("delete {what}, by its mark and UID")
+        },
+        None,
+    );
     deeds
 }
 

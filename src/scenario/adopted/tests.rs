@@ -30,7 +30,7 @@ fn live(policies: Vec<Policy>) -> Live {
         Labels::from_iter([("team", team), ("managed", "yes")].map(|(key, value)| (key.to_owned(), value.to_owned())))
     };
     let namespaces = [("shop".to_owned(), labels("blue")), ("staging".to_owned(), labels("blue"))].into();
-    Live { namespaces, policies, own: "leakproof-cafe0001".into() }
+    Live { namespaces, policies, labels: BTreeMap::new(), own: "leakproof-cafe0001".into() }
 }
 
 #[test]
@@ -76,6 +76,24 @@ fn the_runs_own_pods_are_in_the_baseline_and_in_no_stage() {
     assert_eq!(after.stages()[0].cells.len(), before.stages()[0].cells.len());
     let intents = |s: &Scenario| s.stages()[0].intent.iter().map(|(_, f, i)| (*f, *i)).collect::<Vec<_>>();
     assert_eq!(intents(&after), intents(&before));
+}
+
+#[test]
+fn a_pod_that_is_like_a_workload_has_its_labels_in_every_stage() {
+    let before = scenario(
+        "steps: [ { about: more, add: { late: { namespace: shop, like: deployment/late, labels: { app: late } } } } ]\n",
+    );
+    let id = before.find("late").unwrap();
+    let labels = Labels::from_iter([("app".to_owned(), "latest".to_owned())]);
+    let after = before.adopting(&Live { labels: [(id, labels.clone())].into(), ..live(Vec::new()) }).unwrap();
+    let stage = after.stages().last().unwrap();
+    assert_eq!(stage.world.pods[&id].labels, labels);
+    let Change::AddPod(_, pod) = &stage.changes[0] else { panic!("{:?}", stage.changes) };
+    assert_eq!(pod.labels, labels);
+    let told: Vec<String> = after.adopted().unwrap().drift.iter().map(ToString::to_string).collect();
+    let expected =
+        "pod late (like deployment/late): `labels.app` is \"late\" in the file and \"latest\" in the cluster";
+    assert!(told.iter().any(|told| told == expected), "{told:#?}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::model::endpoint::{Addresses, EndpointId, EndpointKind, Family, NodeOr
 use crate::model::flow::{Flow, NamedFlow};
 use crate::model::port::{Port, Protocol, ServedPort};
 use crate::scenario::Endpoint;
+use crate::scenario::borrowed::Borrowed;
 use crate::scenario::decode::At;
 use crate::scenario::diagnostic::Code;
 use crate::scenario::log::{Log, error};
@@ -29,6 +30,8 @@ pub(super) struct Cast {
     pub pods: BTreeMap<EndpointId, Pod>,
     /// Where the namespace of each pod and Service was named.
     pub homes: BTreeMap<EndpointId, Span>,
+    /// Every pod whose labels are a workload's.
+    pub borrowed: BTreeMap<EndpointId, Borrowed>,
     /// Every outside endpoint.
     pub outside: BTreeMap<EndpointId, Outside>,
     /// Every Service.
@@ -71,6 +74,7 @@ impl Cast {
             spans,
             pods: BTreeMap::new(),
             homes: BTreeMap::new(),
+            borrowed: BTreeMap::new(),
             outside: BTreeMap::new(),
             services: BTreeMap::new(),
             families,
@@ -170,9 +174,13 @@ impl Cast {
             };
             set(&mut addresses, pod.address, pod.address6);
             self.homes.insert(id, pod.namespace.span);
+            if let Some(like) = &pod.like {
+                let (like, namespace) = (like.value.clone(), pod.namespace.value.clone());
+                self.borrowed.insert(id, Borrowed { like, namespace, said: pod.labels.clone() });
+            }
             let pod = Pod {
                 namespace: pod.namespace.value.clone(),
-                labels: pod.labels.clone(),
+                labels: pod.labels.clone().unwrap_or_default(),
                 serves: served(pod.serves.as_ref()),
                 node: NodeOrdinal(NonZeroU8::new(node).unwrap_or(NonZeroU8::MIN)),
                 addresses,

@@ -268,6 +268,12 @@ impl Player<'_> {
         for (name, labels) in &step.relabel.pods {
             let Some(id) = self.pod(name) else { continue };
             let Some(pod) = self.world.pods.get_mut(&id) else { continue };
+            if let Some(borrowed) = self.cast.borrowed.get(&id) {
+                let message = format!("the labels of `{}` are those of {}", name.value, borrowed.like);
+                let draft = error(Code::Conflict, message).at(name.span);
+                self.log.push(draft.help("leave `like` out of a pod whose labels change"));
+                continue;
+            }
             if pod.labels == *labels {
                 let message = format!("pod `{}` has these labels already", name.value);
                 self.log.push(error(Code::NoEffect, message).at(name.span));

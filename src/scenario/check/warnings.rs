@@ -7,6 +7,7 @@ use crate::policy::Policy;
 use crate::policy::network_policy::NetworkPolicy;
 use crate::policy::selector::{LabelSelector, Operator};
 use crate::scenario::Stage;
+use crate::scenario::borrowed::Borrowed;
 use crate::scenario::diagnostic::Code;
 use crate::scenario::log::{Log, warning};
 use crate::scenario::raw;
@@ -16,7 +17,10 @@ use crate::scenario::text::Span;
 pub(super) fn unused(raw: &raw::Scenario, stages: &[Stage], placed: &[(Policy, Span)], cast: &Cast, log: &mut Log) {
     for (policy, span) in placed {
         let Policy::Network(policy) = policy else { continue };
-        if !stages.iter().any(|stage| selects_somebody(policy, stage)) {
+        let asked = |borrowed: &Borrowed| borrowed.said.is_none() && borrowed.namespace == policy.namespace;
+        // What labels a pod has that is like a workload, only a cluster knows.
+        let unknown = cast.borrowed.values().any(asked);
+        if !unknown && !stages.iter().any(|stage| selects_somebody(policy, stage)) {
             let message = format!("the policy `{}` selects no pod of this scenario", policy.reference());
             log.push(warning(Code::NoEffect, message).at(*span));
         }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::names::workload;
 use super::port::{PortError, served, service};
 use super::{Named, Namespace, Outside, Pod, Service};
 use crate::model::labels::{Labels, check_dns_label};
@@ -52,10 +53,8 @@ pub(super) fn pods(node: &Node, what: &str, log: &mut Log) -> Named<Pod> {
         let pod = Pod {
             // Where it is missing that has been said; an empty name resolves to nothing and says nothing more.
             namespace: namespace.unwrap_or_else(|| At::new(String::new(), key.span)),
-            labels: fields
-                .optional("labels")
-                .map(|node| labels::read(node, OURS, Own::Refused, log))
-                .unwrap_or_default(),
+            labels: fields.optional("labels").map(|node| labels::read(node, OURS, Own::Refused, log)),
+            like: fields.optional("like").and_then(|node| workload(node, log)),
             serves: fields.optional("serves").map(|node| serves(node, log)),
             node: fields
                 .optional("node")

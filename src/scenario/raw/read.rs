@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::endpoints::{namespaces, outside, pods, port_text, services};
 use super::port::port;
 use super::{Expect, Manifest, Relabel, Requires, Scenario, Step};
-use super::{duration, known};
+use super::{duration, known, names};
 use crate::model::endpoint::Family;
 use crate::model::verdict::{DenyForm, Verdict};
 use crate::scenario::decode::{At, Dialect, Fields, choice, entries, integer, items, text};
@@ -36,6 +36,7 @@ pub(in crate::scenario) fn scenario(node: &Node, log: &mut Log) -> Option<Scenar
         pods: fields.required("pods", log).map(|node| pods(node, "`pods`", log)).unwrap_or_default(),
         outside: fields.optional("outside").map(|node| outside(node, log)).unwrap_or_default(),
         services: fields.optional("services").map(|node| services(node, log)).unwrap_or_default(),
+        names: fields.optional("names").map(|node| names::names(node, log)).unwrap_or_default(),
         requires: fields.optional("requires").and_then(|node| requires(node, log)),
         policies: fields.optional("policies").map(|node| manifests(node, "`policies`", log)).unwrap_or_default(),
         expect: fields.optional("expect").map(|node| expectations(node, log)).unwrap_or_default(),

@@ -11,8 +11,10 @@ use super::super::error::ClusterError;
 use super::super::mark::RUN;
 use super::super::server::{Place, Server};
 use super::super::{foreign, kinds};
+use crate::model::endpoint::EndpointId;
 use crate::model::labels::Labels;
 use crate::policy::Policy;
+use crate::scenario::borrowed::WorkloadKind;
 use crate::scenario::{Scenario, policy_from_json};
 
 /// The policies that were found.
@@ -49,6 +51,57 @@ pub(super) async fn namespaces(
         }
     }
     Ok((there, missing))
+}
+
+/// The labels of pods that are like a workload, and the workloads that are not there, with what to do.
+pub(super) async fn labels(
+    server: &Server,
+    scenario: &Scenario,
+) -> Result<(BTreeMap<EndpointId, Labels>, Vec<String>), ClusterError> {
+    let looks = scenario.borrowed().map(|(id, borrowed)| async move {
+        let place = Place::inside(&borrowed.namespace, &borrowed.like.name);
+        let found = server.get(&kinds::workload(borrowed.like.kind), &place).await?;
+        Ok::<_, ClusterError>((id, borrowed, found))
+    });
+    let (mut there, mut missing) = (BTreeMap::new(), Vec::new());
+    for (id, borrowed, found) in try_join_all(looks).await? {
+        match found {
+            Some(found) => drop(there.insert(id, of_pods(borrowed.like.kind, &found))),
+            None => missing.push(format!(
+                "{} is not there in `{}`, and pod `{}` has its labels: deploy it, or name another one under `like`",
+                borrowed.like,
+                borrowed.namespace,
+                scenario.name_of(id)
+            )),
+        }
+    }
+    Ok((there, missing))
+}
+
+/// The labels that a workload's pods have, but for our own.
+fn of_pods(kind: WorkloadKind, workload: &DynamicObject) -> Labels {
+    let template = match kind {
+        WorkloadKind::Pod => None,
+        WorkloadKind::CronJob => Some("/spec/jobTemplate/spec/template/metadata/labels"),
+        WorkloadKind::Deployment
+        | WorkloadKind::StatefulSet
+        | WorkloadKind::DaemonSet
+        | WorkloadKind::ReplicaSet
+        | WorkloadKind::Job => Some("/spec/template/metadata/labels"),
+    };
+    let mut labels: BTreeMap<String, String> = match template {
+        None => workload.metadata.labels.clone().unwrap_or_default(),
+        Some(path) => {
+            let found = workload.data.pointer(path).and_then(Value::as_object);
+            found
+                .into_iter()
+                .flatten()
+                .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+                .collect()
+        }
+    };
+    labels.remove(RUN);
+    Labels(labels)
 }
 
 /// Every policy that may reach a pod in these namespaces, and those of the file that are not there.
@@ -209,6 +262,30 @@ mod tests {
         let names: Vec<&str> =
             others.objects.iter().filter_map(|(_, object)| object.metadata.name.as_deref()).collect();
         assert_eq!(names, ["db", "web", "default.cache"]);
+    }
+
+    #[test]
+    fn a_pod_has_the_labels_of_the_workloads_pod_template() {
+        let template = |labels: Value| json!({ "template": { "metadata": { "labels": labels } } });
+        let rows = [
+            (WorkloadKind::Deployment, json!({ "spec": template(json!({ "app": "db" })) }), "a template"),
+            (
+                WorkloadKind::CronJob,
+                json!({ "spec": { "jobTemplate": { "spec": template(json!({ "app": "db" })) } } }),
+                "deeper",
+            ),
+            (
+                WorkloadKind::Pod,
+                json!({ "metadata": { "labels": { "app": "db", RUN: "cafe" } } }),
+                "a pod, and of ours",
+            ),
+        ];
+        for (kind, workload, why) in rows {
+            let expected = Labels::from_iter([("app".to_owned(), "db".to_owned())]);
+            assert_eq!(of_pods(kind, &object(workload)), expected, "{why}");
+        }
+        let bare = object(json!({ "metadata": { "labels": { "app": "x" } }, "spec": { "template": {} } }));
+        assert_eq!(of_pods(WorkloadKind::Deployment, &bare), Labels::default(), "its own labels are not its pods'");
     }
 
     #[test]

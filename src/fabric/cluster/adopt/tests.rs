@@ -213,6 +213,32 @@ async fn where_probe_pods_would_be_taken_for_theirs_the_run_ends_unless_told_oth
 }
 
 #[tokio::test]
+async fn a_pod_that_is_like_a_workload_gets_its_labels_and_one_without_a_workload_is_named() {
+    let text = "version: 1\nnamespaces: { ai-data-pipeline: {} }\npods:\n  \
+                store: { namespace: ai-data-pipeline, like: deployment/data-store }\n  \
+                other: { namespace: ai-data-pipeline, like: statefulset/missing }\n";
+    let scenario = crate::scenario::load_str(text, Strictness::Normal).unwrap();
+    let fake = deployed();
+    let deployment = json!({ "metadata": { "name": "data-store", "namespace": NAMESPACE },
+        "spec": { "template": { "metadata": { "labels": { "role": "data-store", "version": "7" } } } } });
+    fake.put(("deployments", Some(NAMESPACE), "data-store"), deployment);
+    let error = cluster(&fake, Adopt::default()).survey(&scenario, RUN_ID).await.unwrap_err().to_string();
+    assert!(
+        error.contains("statefulset/missing is not there in `ai-data-pipeline`, and pod `other` has its labels"),
+        "{error}"
+    );
+    assert!(!error.contains("deployment/data-store"), "{error}");
+
+    let missing = json!({ "metadata": { "name": "missing", "namespace": NAMESPACE }, "spec": { "template": {} } });
+    fake.put(("statefulsets", Some(NAMESPACE), "missing"), missing);
+    let found = cluster(&fake, Adopt::default()).survey(&scenario, RUN_ID).await.unwrap().unwrap();
+    let world = raise(&fake, &found.scenario).await.unwrap();
+    let pod = fake.object("pods", Some(NAMESPACE), "leakproof-cafe0001-store").unwrap();
+    assert_eq!(pod["metadata"]["labels"], json!({ "role": "data-store", "version": "7", RUN: RUN_ID }));
+    assert!(world.tear_down().await.is_empty());
+}
+
+#[tokio::test]
 async fn what_a_killed_run_left_among_others_is_found_and_only_that() {
     let fake = deployed();
     let before = all(&fake);

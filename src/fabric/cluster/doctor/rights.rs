@@ -37,6 +37,7 @@ const fn right(group: &'static str, resource: &'static str, verbs: &'static [&'s
 const GATHER: Without = Without::Less("less is gathered when something fails");
 const OTHERS: Without = Without::Less("policies of this kind are neither made nor found");
 const ADOPTING: Without = Without::Less("`--adopt` cannot be used");
+const LIKE: Without = Without::Less("`like:` cannot be used for these");
 const DOCTOR: Without = Without::Less("doctor sees less");
 const LOG: Without = Without::Less("a watch's log of what happens around it has gaps");
 const SERVICES: Without = Without::Less("scenarios with Services cannot be run");
@@ -56,6 +57,11 @@ pub const USED: &[Right] = &[
     right("", "services", &["get", "list", "create", "delete"], SERVICES),
     right("", "configmaps", &["list", "create", "delete"], ADOPTING),
     right("policy", "poddisruptionbudgets", &["list"], ADOPTING),
+    right("apps", "deployments", &["get"], LIKE),
+    right("apps", "statefulsets", &["get"], LIKE),
+    right("apps", "replicasets", &["get"], LIKE),
+    right("batch", "jobs", &["get"], LIKE),
+    right("batch", "cronjobs", &["get"], LIKE),
     right("", "secrets", &["get", "list", "create", "delete"], Without::Less("`--pull-secret` cannot be used")),
     right("", "events", &["list"], GATHER),
     right("", "pods/log", &["get"], GATHER),
