@@ -1,6 +1,6 @@
-//! Policies that are in force in a cluster though no scenario names them. A run makes its namespaces itself, so only kinds
-//! that stand outside namespaces can reach its pods: a global default deny, say. They change what flows mean, so they are
-//! named before anything is judged.
+//! Policies that are in force in a cluster though no scenario names them. A run makes its namespaces itself, so its pods are
+//! reached by kinds that stand outside namespaces, a global default deny, say, and by what a cluster puts into every new
+//! namespace of its own accord. They change what flows mean, so they are named before anything is judged.
 
 use futures::future::join_all;
 use kube::api::DynamicObject;
@@ -24,6 +24,31 @@ pub(super) async fn find(server: &Server, named: &[PolicyRef]) -> Vec<String> {
     told.extend(found.iter().filter_map(|(kind, object)| foreign(&kind.kind, object, named)));
     told.sort();
     told.dedup();
+    told
+}
+
+/// A sentence for each NetworkPolicy that somebody else has put into namespaces of this run. Whoever does so does it a
+/// moment after a namespace was made, so this is asked once the pods run.
+pub(super) async fn inside(server: &Server, namespaces: impl Iterator<Item = &str>) -> Vec<String> {
+    let kind = kinds::network_policy();
+    let lists = namespaces.map(|namespace| {
+        let kind = &kind;
+        async move { (namespace, server.list_in(kind, namespace).await) }
+    });
+    let mut told = Vec::new();
+    for (namespace, list) in join_all(lists).await {
+        match list {
+            Ok(objects) => told.extend(objects.iter().filter_map(|object| {
+                let marked = object.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(RUN));
+                let name = object.metadata.name.as_deref().filter(|_| !marked)?;
+                Some(format!(
+                    "somebody else has put NetworkPolicy `{name}` into `{namespace}`, a namespace of this run, and it is in \
+                     no scenario: what flows mean here is known without it"
+                ))
+            })),
+            Err(error) => told.push(format!("whether policies of others are in `{namespace}` cannot be told: {error}")),
+        }
+    }
     told
 }
 

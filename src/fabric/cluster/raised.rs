@@ -189,6 +189,8 @@ impl Raised {
         let asked = Instant::now();
         raised.make_pods(wanted, listener).await?;
         raised.pod_start = asked.elapsed();
+        let put_there = foreign::inside(server, raised.namespaces.keys().map(String::as_str)).await;
+        raised.warnings.extend(put_there);
         raised.left = Left::Standing;
         Ok(raised)
     }

@@ -64,6 +64,21 @@ async fn a_world_is_made_under_its_own_names_and_removed_without_a_trace() {
 }
 
 #[tokio::test]
+async fn what_a_cluster_puts_into_every_namespace_is_named() {
+    let (fake, scenario) = (Fake::new(), load("ai-data-pipeline"));
+    let quiet = raise(&fake, &scenario).await.unwrap();
+    assert_eq!(quiet.warnings(), [] as [&str; 0]);
+    assert!(quiet.tear_down().await.is_empty());
+    let deny =
+        json!({ "metadata": { "name": "default-deny", "namespace": "ai-staging" }, "spec": { "podSelector": {} } });
+    fake.put(("networkpolicies", Some("ai-staging"), "default-deny"), deny);
+    let world = raise(&fake, &scenario).await.unwrap();
+    let [told] = world.warnings().try_into().unwrap_or_else(|told| panic!("{told:?}"));
+    assert!(told.contains("has put NetworkPolicy `default-deny` into `ai-staging`"), "{told}");
+    assert!(world.tear_down().await.is_empty());
+}
+
+#[tokio::test]
 async fn a_namespace_that_is_there_ends_the_run_before_anything_is_touched() {
     let (fake, scenario) = (Fake::new(), load("ai-data-pipeline"));
     fake.put(("namespaces", None, "ai-staging"), json!({ "metadata": { "name": "ai-staging" } }));
