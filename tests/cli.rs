@@ -3,17 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(clippy::print_stderr, reason = "a test that is passed over says why")]
 
-use std::io::Read;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::path::Path;
 
 use leakproof::model::comparison::{Comparison, Sameness};
 use leakproof::model::document::Document;
 use leakproof::model::forecast::Forecast;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use tempfile::TempDir;
+use place::{PROGRAM, Place, has_lab, scenario};
 
 mod place;
 
