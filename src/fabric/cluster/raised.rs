@@ -625,7 +625,7 @@ impl Realised for Raised {
     }
 
     async fn keep_log(&mut self) -> Vec<String> {
-        let namespaces = self.namespaces.keys().cloned().collect();
+        let namespaces = self.around().cloned().collect();
         let (log, missing) = Chronicle::begin(&self.server, &self.engines, &namespaces, &self.journal).await;
         self.chronicle = Some(log);
         missing
