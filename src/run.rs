@@ -21,6 +21,7 @@ mod ground;
 mod keepsakes;
 mod lab;
 mod newborns;
+mod open;
 mod pacing;
 mod pipeline;
 mod stop;

@@ -13,7 +13,7 @@ use super::established::{self, Hold};
 use super::pacing::look;
 use super::stop::Stop;
 use super::vigil::Watched;
-use super::{Keep, Order, assemble, carry, keepsakes, newborns, suspect, tolerance};
+use super::{Keep, Order, assemble, carry, keepsakes, newborns, open, suspect, tolerance};
 use crate::clock;
 use crate::fabric::{Fabric, Realised};
 use crate::judge::{Agents, Baseline, Judge, Proven, Rules, Who, window};
@@ -26,7 +26,7 @@ use crate::model::moment::Moment;
 use crate::model::observation::Sighting;
 use crate::model::port::{Port, Protocol};
 use crate::model::prediction::Predictions;
-use crate::model::verdict::{Intent, Meaning, Verdict};
+use crate::model::verdict::{Intent, Verdict};
 use crate::model::watch::Established;
 use crate::oracle;
 use crate::probe::behind::{Behind, Relay};
@@ -228,7 +228,7 @@ impl Voyage<'_> {
         let mut bare = self.order.scenario.bare().clone();
         settle(&mut bare, world);
         let beyond = |flow: &Flow| world.lacks(&bare, flow);
-        let open = ground_cells(self.order.scenario, &bare);
+        let open = open::cells(self.order.scenario, &bare);
         let load = carry::sort(&open, world.placements(), None, beyond);
         let services = self.services(&bare, under);
         self.baseline(&open, &bare, &load, services, under).await?;
@@ -509,21 +509,6 @@ fn convergence(ended: Ended, after: Duration, proven: Duration) -> Convergence {
         Ended::TimedOut | Ended::Deserted => Convergence::TimedOut { after_us: assemble::micros(after) },
         Ended::Stopped => Convergence::Interrupted,
     }
-}
-
-/// The cells that must work in the bare world, whatever policies are tried later: all of them, or where policies are
-/// there already those that they allow.
-fn ground_cells(scenario: &Scenario, bare: &World) -> Arc<CellSet> {
-    let all = scenario.baseline();
-    if bare.policies.is_empty() {
-        return Arc::clone(all);
-    }
-    let predictions = oracle::predict(bare, all);
-    let open = |flow: &Flow| {
-        let id = all.table().find(flow).filter(|id| all.place(*id).is_some());
-        id.and_then(|id| predictions.meaning(id)) == Some(Meaning::Known(Verdict::Allowed))
-    };
-    Arc::new(CellSet::new(Arc::clone(all.table()), open))
 }
 
 fn interrupted() -> String {

@@ -152,5 +152,8 @@ pub(super) fn stand_aside(manifest: &mut Value, controller: &Controller) {
     manifest["metadata"]["ownerReferences"] = json!([ {
         "apiVersion": "v1", "kind": "ConfigMap", "name": controller.name, "uid": controller.uid, "controller": true,
     } ]);
+    // A mesh's proxy would take an agent's connections for its own, and answer where a policy denies.
+    manifest["metadata"]["annotations"] =
+        json!({ "sidecar.istio.io/inject": "false", "linkerd.io/inject": "disabled" });
     manifest["spec"]["readinessGates"] = json!([ { "conditionType": GATE } ]);
 }

@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::Pod;
 
+use super::pods::CONTAINER;
 use crate::model::endpoint::Addresses;
 
 /// Where a pod stands.
@@ -39,7 +40,9 @@ pub(super) fn state(pod: &Pod) -> State {
     }
     let Some(status) = &pod.status else { return State::Coming("not scheduled yet".into()) };
     let phase = status.phase.as_deref().unwrap_or_default();
-    let container = status.container_statuses.as_deref().unwrap_or_default().first();
+    let containers = status.container_statuses.as_deref().unwrap_or_default();
+    // Somebody's admission may have put another one in front.
+    let container = containers.iter().find(|container| container.name == CONTAINER).or(containers.first());
     let inside = container.and_then(|container| container.state.as_ref());
     if phase == "Failed" || phase == "Succeeded" {
         let ended = inside.and_then(|inside| inside.terminated.as_ref()).map(|ended| {
@@ -129,9 +132,14 @@ mod tests {
             json!({ "phase": "Pending", "containerStatuses": [ { "name": "agent", "image": "", "imageID": "", "ready": false,
                 "restartCount": 0, "state": { "waiting": { "reason": reason, "message": message } } } ] })
         };
+        let beside = json!({ "phase": "Running", "podIPs": [ { "ip": "10.0.0.7" }, { "ip": "fd00::7" } ], "containerStatuses": [
+            { "name": "proxy", "state": { "running": {} }, "image": "", "imageID": "", "ready": true, "restartCount": 0 },
+            { "name": "agent", "state": { "waiting": { "reason": "ErrImagePull", "message": "no" } }, "image": "",
+              "imageID": "", "ready": false, "restartCount": 0 } ] });
         let both = Addresses { v4: "10.0.0.7".parse().ok(), v6: "fd00::7".parse().ok() };
         let rows = [
             (running, State::Running(both), "running with two families"),
+            (beside, State::Stuck("ErrImagePull: no".into()), "somebody else's container runs beside it"),
             (json!(null), State::Coming("not scheduled yet".into()), "just created"),
             (json!({ "phase": "Pending" }), State::Coming("Pending".into()), "pending"),
             (waiting("ContainerCreating", ""), State::Coming("ContainerCreating: ".into()), "on its way"),

@@ -106,6 +106,8 @@ async fn nothing_but_what_is_the_runs_own_is_made_and_nothing_of_theirs_changes(
         if *placed == NAMESPACE {
             assert_eq!(owner["uid"], controller["metadata"]["uid"], "{name}");
         }
+        assert_eq!(pod["metadata"]["annotations"]["sidecar.istio.io/inject"], "false", "{name}");
+        assert!(pod["metadata"]["annotations"]["leakproof.dev/owner"].is_string(), "{name}");
         assert_eq!(pod["spec"]["readinessGates"][0]["conditionType"], "leakproof.dev/never", "{name}");
     }
     assert_eq!(world.placements().len(), found.scenario.bare().pods.len());
