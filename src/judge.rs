@@ -15,7 +15,9 @@
 //!
 //! **Right and wrong.** What is right for a cell is its meaning, or its intent where meaning is unknown. An attempt is
 //! right, wrong (a leak, an outage, a wrong server), beside the point (a handshake without proof where allowed is
-//! right, no route, the wrong form of denial), or unseen. Unseen attempts neither make nor break anything: they are
+//! right, no way there, the wrong form of denial), or unseen. That there is no way is never a denial. Where allowed is right
+//! and was seen to work until the stage had converged, it is an outage from then on, for whoever uses the flow: if the
+//! destination's listener is shown to have lived through it. Unseen attempts neither make nor break anything: they are
 //! counted and shown.
 //!
 //! **Convergence.** Let `E` be the moment up to which all agents have told everything, less the deadline. The stage

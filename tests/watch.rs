@@ -124,6 +124,25 @@ const CASES: &[Case] = &[
         },
     },
     Case {
+        claim: "no way from one pod to another is an outage between the two, and nothing of the others",
+        arguments: &["--for", "6s", "--fault", "no-route=ai-processing->data-store@7s+500ms"],
+        exit: 10,
+        made: Some(("ai-processing has no way to data-store", "ai-processing has its way to data-store again")),
+        wrong: |cell, _, _| {
+            let ends = (cell.flow.from.as_str(), cell.flow.to.as_str());
+            // Answers to the other's calls have no way, either.
+            matches!(ends, ("ai-processing", "data-store") | ("data-store", "ai-processing")).then_some(Call::Outage)
+        },
+        holds: |document, _| {
+            let cells = document.stages.last().map(|stage| stage.cells.as_slice()).unwrap_or_default();
+            let stranded = |cell: &&Cell| cell.flow.from == "ai-processing" && cell.flow.to == "data-store";
+            match cells.iter().filter(stranded).count() {
+                0 => Err("the flow is not in the matrix".into()),
+                _ => Ok(()),
+            }
+        },
+    },
+    Case {
         claim: "an agent stopped for 2 s could not see, and nothing was out",
         arguments: &["--for", "8s", "--fault", "stop-agent=data-store@7s+2s"],
         exit: 6,

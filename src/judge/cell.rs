@@ -145,7 +145,7 @@ impl Cell {
                 last_wrong: *ended,
                 right_after: None,
                 attempts: 1,
-                refused: 0,
+                turned_away: 0,
             });
         }
         spells.sort_by_key(|spell| spell.first_wrong);
@@ -158,10 +158,13 @@ impl Cell {
         Some(if self.track.last_off.is_none() { Duration::ZERO } else { since.since(rules.sent) })
     }
 
-    /// Convergence: what it took is fixed, and from now on darkness is held against the cell.
-    pub(super) fn fix_enforcement(&mut self, rules: &Rules) {
+    /// Convergence, by what was launched from `from` on: what it took is fixed, and from now on darkness is held against
+    /// the cell, and that there is no way where there was one.
+    pub(super) fn fix_enforcement(&mut self, rules: &Rules, from: Moment) {
         self.enforced = self.enforcement(rules);
         self.forgive_darkness();
+        self.base.prove(from);
+        self.track.prove(from);
     }
 
     /// From now on darkness is held against the cell anew.

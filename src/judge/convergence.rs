@@ -50,7 +50,7 @@ impl Judge {
         }
         let mut after = Duration::ZERO;
         for cell in &mut self.cells {
-            cell.fix_enforcement(&self.rules);
+            cell.fix_enforcement(&self.rules, from);
             if cell.counted == Counted::Right {
                 after = after.max(cell.enforced.unwrap_or_default());
             }

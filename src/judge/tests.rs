@@ -132,7 +132,7 @@ fn each_way_of_not_being_reached_has_its_call() {
         (Translated, Call::Ok, "reached with another source address: allowed, and noted"),
         (HalfOpen, Call::Inconclusive, "a handshake without proof is no service"),
         (Reset, Call::Inconclusive, "nor is a reset after it"),
-        (NoRoute, Call::Inconclusive, "no route is no denial"),
+        (NoRoute, Call::Outage, "no way there any more is out, though denied by nobody"),
         (SomeoneElse, Call::WrongServer, "somebody answers in its place"),
         (Starved, Call::Inconclusive, "nothing was seen"),
         (DroppedAndForgotten, Call::Inconclusive, "nothing is known"),
@@ -299,11 +299,12 @@ fn blind_and_lost_agents_make_no_denial() {
 #[test]
 fn after_convergence_nothing_is_forgiven() {
     // What happens between 2,000 ms and the given end, to whom; what the cell is called, and what its window says.
-    let table: [(&str, Fact, u64, Call, u32, &str); 4] = [
+    let table: [(&str, Fact, u64, Call, u32, &str); 5] = [
         ("x", Fact::Arrives, 2060, Call::Leak, 3, "a leak of three attempts"),
         ("x", Fact::Arrives, 2020, Call::Leak, 1, "a leak of one attempt"),
         ("a", Fact::Dropped, 2020, Call::Outage, 1, "an outage of one attempt"),
         ("a", Fact::Dropped, 2400, Call::Outage, 20, "an outage of twenty"),
+        ("a", Fact::NoRoute, 2400, Call::Outage, 20, "no way there, where there was one: out for whoever uses it"),
     ];
     for (who, fact, end, call, attempts, why) in table {
         let script = pods();
@@ -412,6 +413,40 @@ fn a_listener_that_dies_while_watched_is_no_outage() {
     let judgement = judged(&script, &judge, now, "a", "s");
     assert_eq!(judgement.call(), Call::Inconclusive, "{judgement:?}");
     assert_eq!(judgement.windows, [], "what may be the listener's own doing is no window");
+}
+
+#[test]
+fn no_way_there_is_an_outage_only_of_what_worked_and_may_and_never_a_denial() {
+    // Whom there is no way for, from when on, while who listens; what the cell is called.
+    type Listens = fn(EndpointId, EndpointId, Moment) -> bool;
+    let always: Listens = |_, _, _| true;
+    let dead: Listens = |end, s, now| end != s || now < at(2000);
+    let table = [
+        ("a", 2000, always, Call::Outage, "it worked, and does not any more"),
+        ("a", 0, always, Call::Inconclusive, "it never worked: perhaps nothing ever led there"),
+        ("a", 2000, dead, Call::Inconclusive, "its destination may be gone altogether"),
+        ("x", 2000, always, Call::Inconclusive, "it may not work: that there is no way is no denial, and no leak"),
+    ];
+    for (who, from, listens, call, why) in table {
+        let script = pods();
+        let (cell, s) = (script.id(who, "s"), script.end("s"));
+        let (set, barred) = (script.set.clone(), barred(&script));
+        let mut script = script.reality(move |flow, launch| {
+            match (set.table().find(flow) == Some(cell) && launch >= at(from), barred(flow)) {
+                (true, _) => Fact::NoRoute,
+                (false, true) => Fact::Dropped,
+                (false, false) => Fact::Arrives,
+            }
+        });
+        script.listens = Box::new(move |end, now| listens(end, s, now));
+        let mut judge = script.judge(meant(&script));
+        let now = script.play_out(&mut judge);
+        assert_eq!(judge.converged.is_some(), from > 0, "{why}");
+        let judgement = judged(&script, &judge, now, who, "s");
+        assert_eq!(judgement.call(), call, "{why}: {judgement:?}");
+        let since = judgement.windows.iter().filter(|window| window.first_wrong_us >= 2_000_000).count();
+        assert_eq!(since, usize::from(call == Call::Outage), "{why}: {judgement:?}");
+    }
 }
 
 #[test]

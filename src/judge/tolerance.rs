@@ -112,7 +112,7 @@ mod tests {
             last_wrong: at(last),
             right_after: after.map(at),
             attempts: 1,
-            refused: 0,
+            turned_away: 0,
         }
     }
 

@@ -17,7 +17,10 @@ pub(super) enum Bearing {
     Right(Weight),
     /// As it should not be.
     Wrong(Call),
-    /// Seen, but neither: a handshake without proof where allowed is right, no route, the wrong form of denial.
+    /// No way there, where allowed is right: an outage of what was seen to work before, and else neither.
+    NoWay,
+    /// Seen, but neither: a handshake without proof where allowed is right, no way there where denied is, the wrong form
+    /// of denial.
     Beside,
     /// Could not be seen.
     Unseen,
@@ -58,7 +61,10 @@ pub(super) fn bearing(fate: &Fate, right: Option<Verdict>, deny: DenyForm) -> Be
             DenyForm::Drop => Bearing::Beside,
         },
         (Outcome::HalfOpen | Outcome::Refused { how: Refusal::Reset }, Some(Verdict::Allowed)) => Bearing::Beside,
-        (Outcome::Unreachable { .. } | Outcome::Unsupported { .. }, _) => Bearing::Beside,
+        (Outcome::Unreachable { .. }, Some(Verdict::Allowed)) => Bearing::NoWay,
+        (Outcome::Unreachable { .. }, Some(Verdict::Denied) | None) | (Outcome::Unsupported { .. }, _) => {
+            Bearing::Beside
+        }
         (
             Outcome::Reached
             | Outcome::Translated { .. }
@@ -79,8 +85,9 @@ pub(super) struct Spell {
     pub(super) last_wrong: Moment,
     pub(super) right_after: Option<Moment>,
     pub(super) attempts: u32,
-    /// How many of them were refused rather than silent: a dead listener does that too.
-    pub(super) refused: u32,
+    /// How many of them were turned away with an answer (refused, no way there) rather than met with silence: that is
+    /// also how it looks when the destination itself is gone.
+    pub(super) turned_away: u32,
 }
 
 /// More windows than this of one cell are told as one long last one: a bound on memory, not on truth.
@@ -97,6 +104,8 @@ pub(super) struct Track {
     last_right: Option<Moment>,
     /// Launch of the last attempt that was seen and was not right.
     pub(super) last_off: Option<Moment>,
+    /// From then on what was right has been shown to work.
+    proven_from: Option<Moment>,
     open: Option<Spell>,
     closed: Vec<Spell>,
     /// How many windows ever opened.
@@ -112,6 +121,12 @@ pub(super) struct Track {
 impl Track {
     /// Takes the next attempts.
     pub(super) fn apply(&mut self, span: &Span, bearing: Bearing) {
+        let bearing = match bearing {
+            // What never worked may not be wired at all; what did is out for whoever uses it, and denied by nobody.
+            Bearing::NoWay if self.proven_from.is_some_and(|from| span.first >= from) => Bearing::Wrong(Call::Outage),
+            Bearing::NoWay => Bearing::Beside,
+            Bearing::Right(_) | Bearing::Wrong(_) | Bearing::Beside | Bearing::Unseen => bearing,
+        };
         if bearing == Bearing::Unseen {
             self.unseen = self.unseen.saturating_add(span.count);
             self.dark_now = Some(span.last);
@@ -136,7 +151,7 @@ impl Track {
         match bearing {
             Bearing::Right(weight) => self.right(span, weight),
             Bearing::Wrong(call) => self.wrong(span, call),
-            Bearing::Beside | Bearing::Unseen => {}
+            Bearing::NoWay | Bearing::Beside | Bearing::Unseen => {}
         }
     }
 
@@ -155,14 +170,14 @@ impl Track {
 
     fn wrong(&mut self, span: &Span, call: Call) {
         self.end_run(span.last);
-        let refused = match &span.fate {
-            Fate::Seen(Outcome::Refused { .. }) => span.count,
+        let turned_away = match &span.fate {
+            Fate::Seen(Outcome::Refused { .. } | Outcome::Unreachable { .. }) => span.count,
             Fate::Seen(_) | Fate::Delivered(_) | Fate::Unseen(_) => 0,
         };
         if let Some(spell) = self.open.as_mut().filter(|spell| spell.call == call) {
             spell.last_wrong = span.last;
             spell.attempts = spell.attempts.saturating_add(span.count);
-            spell.refused = spell.refused.saturating_add(refused);
+            spell.turned_away = spell.turned_away.saturating_add(turned_away);
             return;
         }
         if let Some(spell) = self.open.take() {
@@ -176,7 +191,7 @@ impl Track {
             last_wrong: span.last,
             right_after: None,
             attempts: span.count,
-            refused,
+            turned_away,
         });
     }
 
@@ -194,10 +209,15 @@ impl Track {
             last.last_wrong = spell.last_wrong;
             last.right_after = spell.right_after;
             last.attempts = last.attempts.saturating_add(spell.attempts);
-            last.refused = last.refused.saturating_add(spell.refused);
+            last.turned_away = last.turned_away.saturating_add(spell.turned_away);
             return;
         }
         self.closed.push(spell);
+    }
+
+    /// From now on no way there is an outage.
+    pub(super) fn prove(&mut self, from: Moment) {
+        self.proven_from = Some(from);
     }
 
     /// Forgets darkness before convergence: it only made convergence come later.

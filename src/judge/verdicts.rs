@@ -220,7 +220,9 @@ impl Sentence<'_> {
             let row = past.row(spell);
             let standing = self.standing(past, spell);
             // Within a budget, what the windows add up to decides, and not that one of them lies near the end.
-            let excused = judgement.row.call == row.call && judgement.row.contradiction == Contradiction::None;
+            let no_way = kind == Call::Outage && matches!(judgement.observation, Observation::Unreachable { .. });
+            let excused =
+                (judgement.row.call == row.call || no_way) && judgement.row.contradiction == Contradiction::None;
             match standing {
                 Standing::Counted => {
                     notes.add(format!("{kind} after convergence: {}", spent.words()));
@@ -246,9 +248,10 @@ impl Sentence<'_> {
         if to_and_fro(spells) && !spells.iter().any(|spell| self.is_after(spell)) {
             notes.add(format!("went to and fro before convergence: {}", windows(spells.len())));
         }
-        let refused = doubtful.iter().filter(after).count();
-        if refused > 0 {
-            unsure.push(format!("refused in {} while nothing shows that the listener was alive", windows(refused)));
+        let turned_away = doubtful.iter().filter(after).count();
+        if turned_away > 0 {
+            let windows = windows(turned_away);
+            unsure.push(format!("turned away in {windows} while nothing shows that the listener was alive"));
         }
         // What may last so long needs no more than that to be seen; of anything else, no gap is forgiven.
         let blink = self.judge.rules.blink();
@@ -288,11 +291,19 @@ impl Sentence<'_> {
         }
     }
 
-    /// Whether a window was the network's doing as far as can be told: refusals alone may be a dead listener's, unless
-    /// it is shown to have lived through them.
+    /// Whether a window was the network's doing as far as can be told: refusals alone may be a dead listener's, and no way
+    /// there a dead pod's, unless the listener is shown to have lived through them.
     fn proven(&self, flow: &Flow, spell: &Spell) -> bool {
         let listener = (flow.destination, flow.family, flow.port);
-        spell.refused < spell.attempts || self.judge.ends.lived_through(listener, spell.first_wrong, spell.last_wrong)
+        let (from, until) = (spell.first_wrong, spell.last_wrong);
+        // Of one that is not over, the listener cannot have told of its end yet.
+        let told = match spell.right_after {
+            Some(_) => until,
+            None => until.minus(self.judge.rules.blink()).max(from),
+        };
+        let ends = &self.judge.ends;
+        spell.turned_away < spell.attempts
+            || (ends.lived_through(listener, from, told) && !ends.failed_itself(listener, from, until))
     }
 
     fn window(&self, spell: &Spell, standing: Standing) -> Window {

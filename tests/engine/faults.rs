@@ -67,7 +67,8 @@ impl Plan {
                     plan.schedule.extend(span(on, troubles[0], troubles[1]));
                 }
                 Fault::LateSet(on) => plan.schedule.extend(span(on, Deed::Empty, Deed::Fill)),
-                Fault::KillListener(_)
+                Fault::NoRoute(..)
+                | Fault::KillListener(_)
                 | Fault::WrongServer(_)
                 | Fault::KillAgent(_)
                 | Fault::StopAgent(..)

@@ -39,6 +39,8 @@ pub enum Fault {
     LateSet(OnNode),
     /// `stop-forwarding=NODE@START+DURATION`: the node forwards nothing for a while.
     StopForwarding(OnNode),
+    /// `no-route=FROM->TO@START+DURATION`: a pod has no way to another for a while, and neither have its replies.
+    NoRoute(Pair, Duration),
     /// `kill-listener=POD:PORT/PROTO`: the port answers, to its own pod too, as it does where nothing listens: a reset,
     /// or port unreachable. (The agent's socket itself stays; on the wire there is no difference.)
     KillListener(FaultyPort),
@@ -62,6 +64,17 @@ pub struct FaultyFlow {
     pub to: String,
     /// The destination's port.
     pub port: Port,
+}
+
+/// Two endpoints, by names, and when something happens between them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pair {
+    /// The one.
+    pub from: String,
+    /// The other.
+    pub to: String,
+    /// So long after the end of the first change.
+    pub start: Duration,
 }
 
 /// A port of an endpoint, by name.
@@ -105,6 +118,7 @@ impl fmt::Display for Fault {
             Self::OpenMoment(on) => write!(f, "open-moment={on}"),
             Self::LateSet(on) => write!(f, "late-set={on}"),
             Self::StopForwarding(on) => write!(f, "stop-forwarding={on}"),
+            Self::NoRoute(pair, duration) => write!(f, "no-route={pair}+{}", parse::show(*duration)),
             Self::KillListener(at) => write!(f, "kill-listener={at}"),
             Self::WrongServer(at) => write!(f, "wrong-server={at}"),
             Self::KillAgent(on) => write!(f, "kill-agent={on}"),
@@ -117,6 +131,12 @@ impl fmt::Display for Fault {
 impl fmt::Display for FaultyFlow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}->{}:{}", self.from, self.to, self.port)
+    }
+}
+
+impl fmt::Display for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}->{}@{}", self.from, self.to, parse::show(self.start))
     }
 }
 

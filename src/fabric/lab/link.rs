@@ -159,6 +159,29 @@ fn route_message(destination: IpAddr, index: u32) -> netlink_packet_route::route
     }
 }
 
+/// Says that there is no way to one address, whatever leads there otherwise.
+pub(super) fn strand(destination: IpAddr) -> Request {
+    let message = no_way(destination);
+    request(format!("taking the way to {destination}"), RouteNetlinkMessage::NewRoute(message), NLM_F_CREATE)
+}
+
+/// Takes back [`strand`].
+pub(super) fn relieve(destination: IpAddr) -> Request {
+    let message = no_way(destination);
+    request(format!("giving back the way to {destination}"), RouteNetlinkMessage::DelRoute(message), 0)
+}
+
+fn no_way(destination: IpAddr) -> netlink_packet_route::route::RouteMessage {
+    match destination {
+        IpAddr::V4(v4) => {
+            RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(v4, 32).kind(RouteType::Unreachable).build()
+        }
+        IpAddr::V6(v6) => {
+            RouteMessageBuilder::<Ipv6Addr>::new().destination_prefix(v6, 128).kind(RouteType::Unreachable).build()
+        }
+    }
+}
+
 /// Sends whatever has no better way over a link.
 pub(super) fn default_routes(index: u32, families: Families) -> Vec<Request> {
     let add = |message| {

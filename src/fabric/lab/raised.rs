@@ -210,6 +210,18 @@ impl Raised {
             Deed::Fill(at) => node(at, "filled its sets", Turn::Ends),
             Deed::Halt(at) => node(at, "stopped forwarding", begins("not forwarding")),
             Deed::Resume(at) => node(at, "forwards again", Turn::Ends),
+            Deed::Strand(from, to) => told(
+                self.names.of(from).to_owned(),
+                None,
+                &format!("has no way to {}", self.names.of(to)),
+                begins(&format!("without a way to {}", self.names.of(to))),
+            ),
+            Deed::Relieve(from, to) => told(
+                self.names.of(from).to_owned(),
+                None,
+                &format!("has its way to {} again", self.names.of(to)),
+                Turn::Ends,
+            ),
             Deed::Kill(id) => agent(id, "was killed", begins("dead")),
             Deed::Stop(id) => agent(id, "was stopped", begins("stopped")),
             Deed::Continue(id) => agent(id, "went on", Turn::Ends),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use super::{Fault, FaultyFlow, FaultyPort, OnAgent, OnNode};
+use super::{Fault, FaultyFlow, FaultyPort, OnAgent, OnNode, Pair};
 use crate::model::endpoint::NodeOrdinal;
 use crate::model::port::{Port, Protocol};
 
@@ -48,7 +48,7 @@ pub enum FaultSyntax {
 }
 
 const KINDS: &str = "`leak`, `cut`, `flap`, `late`, `reject`, `lose-node`, `open-moment`, `late-set`, \
-    `stop-forwarding`, `kill-listener`, `wrong-server`, `kill-agent`, `stop-agent` and `cut-stream`";
+    `stop-forwarding`, `no-route`, `kill-listener`, `wrong-server`, `kill-agent`, `stop-agent` and `cut-stream`";
 
 impl FromStr for Fault {
     type Err = FaultSyntax;
@@ -81,6 +81,10 @@ impl FromStr for Fault {
             }
             "stop-forwarding" => parse("stop-forwarding", "stop-forwarding=NODE@START+DURATION", &|rest| {
                 Some(on_node(rest)?.map(Self::StopForwarding))
+            }),
+            "no-route" => parse("no-route", "no-route=FROM->TO@START+DURATION", &|rest| {
+                let (rest, time) = rest.rsplit_once('+')?;
+                Some(both(pair(rest)?, positive(time)).map(|(pair, time)| Self::NoRoute(pair, time)))
             }),
             "kill-listener" => parse("kill-listener", "kill-listener=POD:PORT/PROTO", &|rest| {
                 Some(at_port(rest)?.map(Self::KillListener))
@@ -141,6 +145,13 @@ fn on_node(text: &str) -> Option<Result<OnNode, FaultSyntax>> {
     }))
 }
 
+fn pair(text: &str) -> Option<Result<Pair, FaultSyntax>> {
+    let (names, start) = text.rsplit_once('@')?;
+    let (from, to) = names.split_once("->")?;
+    let (from, to) = (name(from)?, name(to)?);
+    Some(duration(start).map(|start| Pair { from, to, start }))
+}
+
 fn on_agent(text: &str) -> Option<Result<OnAgent, FaultSyntax>> {
     let (at, start) = text.rsplit_once('@')?;
     let at = name(at)?;
@@ -191,6 +202,7 @@ mod tests {
             "open-moment=2@1s+20ms",
             "late-set=1@500ms+100ms",
             "stop-forwarding=1@1s+1s 500ms",
+            "no-route=intruder->data-store@1s+500ms",
             "kill-listener=data-store:5432/tcp",
             "wrong-server=data-store:9000/tcp",
             "kill-agent=intruder@1s",
@@ -217,6 +229,7 @@ mod tests {
             ("flap=a->b:1/tcp@0s", "`0s` is no length of time", "a period of nothing"),
             ("lose-node=0@1s+1s", "`0` is no node", "nodes count from 1"),
             ("lose-node=1@1s", "is written `lose-node=NODE@START+DURATION`", "no duration"),
+            ("no-route=a@1s+1s", "is written `no-route=FROM->TO@START+DURATION`", "no destination"),
             ("reject=a->b:1/tcp", "is written `reject`", "something behind what takes nothing"),
         ];
         for (text, expected, why) in rows {

@@ -28,6 +28,10 @@ pub(in crate::fabric::lab) enum Deed {
     Halt(NodeOrdinal),
     /// It goes on.
     Resume(NodeOrdinal),
+    /// A pod has no way to another.
+    Strand(EndpointId, EndpointId),
+    /// It has one again.
+    Relieve(EndpointId, EndpointId),
     /// An agent is killed.
     Kill(EndpointId),
     /// An agent is stopped.
@@ -98,6 +102,10 @@ impl FaultPlan {
             Fault::StopForwarding(on) => {
                 let node = lookup.node(on.node)?;
                 span(on.start, on.duration, Deed::Halt(node), Deed::Resume(node));
+            }
+            Fault::NoRoute(pair, duration) => {
+                let (from, to) = (lookup.endpoint(&pair.from)?, lookup.endpoint(&pair.to)?);
+                span(pair.start, *duration, Deed::Strand(from, to), Deed::Relieve(from, to));
             }
             Fault::KillListener(at) => self.deaf.push(lookup.port(at)?),
             Fault::WrongServer(at) => self.impostors.push(lookup.port(at)?),

@@ -5,13 +5,14 @@ use std::net::IpAddr;
 
 use nix::sys::signal::Signal;
 
-use super::Site;
+use super::{Site, open, settle};
 use crate::clock;
 use crate::fabric::Enacted;
 use crate::fabric::lab::LabError;
 use crate::fabric::lab::compile::{Rules, compile};
 use crate::fabric::lab::fault::Deed;
-use crate::fabric::lab::netlink::NetlinkError;
+use crate::fabric::lab::link;
+use crate::fabric::lab::netlink::{NetlinkError, Request};
 use crate::fabric::lab::nft::{self, Firewall, Forwarding, Treatment, Wrong};
 use crate::model::endpoint::{EndpointId, Family, NodeOrdinal};
 use crate::model::moment::Moment;
@@ -184,6 +185,8 @@ impl Site {
             }
             Deed::Halt(node) => self.filter(node, |f| f.forward(Forwarding::Stopped))?,
             Deed::Resume(node) => self.filter(node, |f| f.forward(Forwarding::Running))?,
+            Deed::Strand(from, to) => self.reroute(from, to, link::strand)?,
+            Deed::Relieve(from, to) => self.reroute(from, to, link::relieve)?,
             Deed::Kill(id) => self.signal(id, Signal::SIGKILL)?,
             Deed::Stop(id) => self.signal(id, Signal::SIGSTOP)?,
             Deed::Continue(id) => self.signal(id, Signal::SIGCONT)?,
@@ -213,6 +216,15 @@ impl Site {
             Some(node) => work(&mut node.firewall).map_err(|source| failed(ordinal, source)),
             None => Ok(()),
         }
+    }
+
+    /// Changes a pod's own way to another; where one of them is not there, there is none.
+    fn reroute(&self, from: EndpointId, to: EndpointId, change: fn(IpAddr) -> Request) -> Result<(), LabError> {
+        let (Some(here), Some(there)) = (self.spots.get(&from), self.spots.get(&to)) else { return Ok(()) };
+        here.netns.enter()?;
+        let carried = there.addresses.iter().filter(|address| self.families.carry(*address));
+        let name = self.names.of(from);
+        settle(name, &mut open(name)?, carried.map(change).collect())
     }
 
     fn signal(&self, id: EndpointId, signal: Signal) -> Result<(), LabError> {
