@@ -30,6 +30,9 @@ pub trait Fabric: Send + Sync {
     /// Why it could not.
     type Error: std::error::Error + Send + Sync + 'static;
 
+    /// What is known of the place before anything is made.
+    fn place(&self) -> impl Future<Output = FabricInfo> + Send;
+
     /// Reads, without touching anything, what is there already and takes the place of what the scenario's file says; none
     /// where everything is made as the file says.
     fn survey(

@@ -38,6 +38,7 @@ mod fake;
 #[cfg(test)]
 mod tests;
 
+use k8s_openapi::api::apps::v1::DaemonSet;
 use tokio_util::sync::CancellationToken;
 
 pub use error::ClusterError;
@@ -46,6 +47,7 @@ pub use raised::Raised;
 pub use server::Server;
 
 use crate::fabric::{Fabric, Surveyed};
+use crate::model::document::FabricInfo;
 use crate::model::event::{Event, Listener};
 use crate::scenario::Scenario;
 
@@ -83,6 +85,12 @@ impl Cluster {
 impl Fabric for Cluster {
     type Realised = Raised;
     type Error = ClusterError;
+
+    async fn place(&self) -> FabricInfo {
+        // Not to know the network plugin is an answer too.
+        let sets = self.server.list_as::<DaemonSet>().await.unwrap_or_default();
+        raised::place(&self.server, &self.version, cni::recognise(&sets).as_ref())
+    }
 
     async fn survey(&self, scenario: &Scenario, run: &str) -> Result<Option<Surveyed>, ClusterError> {
         let Some(adopt) = &self.options.adopt else { return Ok(None) };

@@ -42,6 +42,7 @@ pub use raised::{Done, Raised};
 use tokio_util::sync::CancellationToken;
 
 use crate::fabric::Fabric;
+use crate::model::document::FabricInfo;
 use crate::model::endpoint::EndpointId;
 use crate::model::event::Listener;
 use crate::scenario::Scenario;
@@ -107,6 +108,10 @@ impl Lab {
 impl Fabric for Lab {
     type Realised = Raised;
     type Error = LabError;
+
+    async fn place(&self) -> FabricInfo {
+        raised::info(self.entered, &self.faults, NonZeroU8::MIN.get())
+    }
 
     async fn realise(
         &self,

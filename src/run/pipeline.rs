@@ -69,6 +69,11 @@ pub(super) async fn run<F: Fabric>(
     show: &mut (dyn FnMut(&Document) + Send),
     say: &(dyn Fn(&[String]) + Sync),
 ) -> Result<Document, Refusal> {
+    if let Some(asked) = order.scenario.requirement()
+        && let Some(why) = asked.unmet(&fabric.place().await)
+    {
+        return Err(Refusal::Unmet { scenario: order.scenario.name().to_owned(), why });
+    }
     let mut draft = Draft::new(order, temper, tell);
     let stop = stop.within(order.timeout.map(margin));
     draft.begin("world", None);
@@ -86,12 +91,6 @@ pub(super) async fn run<F: Fabric>(
         .map_err(|source| Refusal::World { scenario: order.scenario.name().to_owned(), source: Box::new(source) })?;
     draft.end();
     draft.document.fabric = world.info();
-    if let Some(why) = order.scenario.requirement().and_then(|asked| asked.unmet(&draft.document.fabric)) {
-        let scenario = order.scenario.name().to_owned();
-        let left: Vec<String> = world.tear_down().await.iter().map(|error| chain(error)).collect();
-        say(&left.iter().map(|error| format!("left behind: {error}")).collect::<Vec<_>>());
-        return Err(Refusal::Unmet { scenario, why });
-    }
     let mut warnings = world.warnings();
     // What a run's few seconds are laid beside is its own changes; a watch is laid beside what others do.
     if order.vigil.is_some() {

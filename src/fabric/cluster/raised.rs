@@ -450,6 +450,25 @@ impl Raised {
     }
 }
 
+/// What is known of a cluster before anything is made in it.
+pub(super) fn place(server: &Server, version: &str, cni: Option<&Cni>) -> FabricInfo {
+    let told = cni.map_or_else(|| "no network plugin recognised".to_owned(), ToString::to_string);
+    let mut facts = BTreeMap::from([
+        ("context".to_owned(), server.context().to_owned()),
+        ("kubernetes".to_owned(), version.to_owned()),
+    ]);
+    if let Some(cni) = cni {
+        facts.insert("cni".to_owned(), cni.name.word().to_owned());
+        facts.extend(cni.version.iter().map(|version| ("cni-version".to_owned(), version.clone())));
+    }
+    FabricInfo {
+        kind: FabricKind::Cluster,
+        summary: format!("cluster {}: Kubernetes {version}, {told}", server.context()),
+        facts,
+        fault: None,
+    }
+}
+
 /// Gives an object of ours these labels, all of them; the run's mark stays.
 async fn relabel(server: &Server, kind: &ApiResource, made: &mut Made, labels: &Labels) -> Result<(), ClusterError> {
     let mut wanted = Map::new();
@@ -561,30 +580,20 @@ impl Realised for Raised {
     type Error = ClusterError;
 
     fn info(&self) -> FabricInfo {
-        let cni = self.cni.as_ref().map_or_else(|| "no network plugin recognised".to_owned(), ToString::to_string);
-        let mut facts = BTreeMap::from([
-            ("context".to_owned(), self.server.context().to_owned()),
-            ("kubernetes".to_owned(), self.version.clone()),
+        let mut info = place(&self.server, &self.version, self.cni.as_ref());
+        let facts = BTreeMap::from([
             ("nodes".to_owned(), self.nodes.names().join(", ")),
             ("agent-image".to_owned(), self.options.image.clone()),
             ("pod-start".to_owned(), format!("{:.1} s", self.pod_start.as_secs_f64())),
             ("requests".to_owned(), self.server.requests().to_string()),
         ]);
         let adopted = self.controllers.keys().cloned().collect::<Vec<_>>().join(", ");
-        let told = if adopted.is_empty() { String::new() } else { format!(", adopting {adopted}") };
+        info.facts.extend(facts);
         if !adopted.is_empty() {
-            facts.insert("adopted".to_owned(), adopted);
+            info.summary.push_str(&format!(", adopting {adopted}"));
+            info.facts.insert("adopted".to_owned(), adopted);
         }
-        if let Some(cni) = &self.cni {
-            facts.insert("cni".to_owned(), cni.name.word().to_owned());
-            facts.extend(cni.version.iter().map(|version| ("cni-version".to_owned(), version.clone())));
-        }
-        FabricInfo {
-            kind: FabricKind::Cluster,
-            summary: format!("cluster {}: Kubernetes {}, {cni}{told}", self.server.context(), self.version),
-            facts,
-            fault: None,
-        }
+        info
     }
 
     fn placements(&self) -> &BTreeMap<EndpointId, Placement> {

@@ -357,7 +357,7 @@ impl Drop for Raised {
     }
 }
 
-fn info(entered: Entered, faults: &[Fault], nodes: u8) -> FabricInfo {
+pub(super) fn info(entered: Entered, faults: &[Fault], nodes: u8) -> FabricInfo {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let release = release.trim();
     let version = release.split('.').take(2).collect::<Vec<_>>().join(".");
