@@ -276,7 +276,7 @@ impl Voyage<'_> {
         };
         let swept = clock::now();
         self.draft.end();
-        under.proven = judge.proven();
+        under.proven = open::shown(self.order.scenario, judge.proven());
         under.agents = judge.agents();
         let nobody = Matrix::build(Arc::clone(all), |_, _| Intent::Unstated);
         let open = oracle::predict(bare, all);
