@@ -60,7 +60,8 @@ pub struct VigilArguments {
     /// whether it could do more
     #[arg(long, value_parser = duration, value_name = "DURATION")]
     pub newborns: Option<Duration>,
-    /// Copies of these pods only, one after the other
+    /// Copies of these pods only, one after the other; else of every pod that is behind no Service. One behind a Service is
+    /// refused: its copy would answer for it
     #[arg(long, value_name = "POD", value_delimiter = ',', requires = "newborns")]
     pub newborn_like: Vec<String>,
     /// A flow's leaks may last so long together, unless its expectation says otherwise

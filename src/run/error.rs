@@ -70,6 +70,17 @@ pub enum Refusal {
         /// All there are.
         known: String,
     },
+    /// A pod that must not be copied.
+    #[error(
+        "a newborn like `{name}` would be behind the Service `{service}` as well, and answer for it; name pods that \
+             are behind none with `--newborn-like`"
+    )]
+    NewbornBehind {
+        /// The pod.
+        name: String,
+        /// The Service.
+        service: String,
+    },
     /// Two endpoints between which no cell lies.
     #[error("`{scenario}` has no cell from `{from}` to `{to}` in this stage; give a port to ask about any")]
     NoCell {
@@ -96,7 +107,11 @@ impl Refusal {
     /// The exit code.
     pub fn exit(&self) -> u8 {
         match self {
-            Self::Fault { .. } | Self::NoEndpoint { .. } | Self::NoCell { .. } | Self::NoStage { .. } => exit::USAGE,
+            Self::Fault { .. }
+            | Self::NewbornBehind { .. }
+            | Self::NoEndpoint { .. }
+            | Self::NoCell { .. }
+            | Self::NoStage { .. } => exit::USAGE,
             Self::Unlabelled { .. } => exit::REFUSED,
             Self::Outputs { .. } => exit::USAGE,
             Self::Ground(_) | Self::Cluster(_) | Self::World { .. } | Self::Unmet { .. } => Exit::NoWorld.code(),

@@ -51,6 +51,9 @@ pub fn fault_help() -> &'static str {
      open-moment=NODE@START+DURATION    its packet filter is removed and built again        leak while watched\n\
      late-set=NODE@START+DURATION       its sets of peers are empty for a while             outage while watched\n\
      stop-forwarding=NODE@START+DURATION  it forwards nothing for a while                   outage while watched\n\
+     no-route=FROM->TO@START+DURATION   a pod has no way to another for a while             outage while watched\n\
+     late-pod=DURATION                  a pod that is added is cut off for so long          a newborn's wait\n\
+     open-pod=DURATION                  a pod that is added is held to no policy so long    a newborn's leak, exit 11\n\
      kill-listener=POD:PORT/PROTO       nothing listens there any more                      inconclusive, exit 6\n\
      kill-agent=POD@START               the pod's agent is killed                           inconclusive, exit 6\n\
      stop-agent=POD@START+DURATION      the pod's agent is stopped for a while              could not see\n\

@@ -1,7 +1,7 @@
 //! Pods that are born while a world is watched: one after the other, each watched until all it may do works, and gone
 //! again. What it may do the oracle says, with the address that it really has.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -56,14 +56,14 @@ const LOOK: Duration = Duration::from_millis(500);
 pub(super) fn make_room(scenario: &Scenario, births: &Births<'_>) -> Result<Scenario, Refusal> {
     let pods = scenario.stages().last().map(|stage| &stage.world.pods);
     let there = |id: &EndpointId| pods.is_some_and(|pods| pods.contains_key(id));
+    // A copy of a pod behind a Service would be behind it too, and answer for it.
+    let last = scenario.stages().last().map(|stage| &stage.world);
+    let behind: BTreeMap<EndpointId, EndpointId> = last
+        .into_iter()
+        .flat_map(|world| world.services.iter().flat_map(|(id, service)| world.behind(service).map(|pod| (pod, *id))))
+        .collect();
     let models: Vec<EndpointId> = if births.like.is_empty() {
-        // A copy of a pod behind a Service would be behind it too, and answer for it.
-        let last = scenario.stages().last().map(|stage| &stage.world);
-        let behind: BTreeSet<EndpointId> = last
-            .into_iter()
-            .flat_map(|world| world.services.values().flat_map(|service| world.behind(service)))
-            .collect();
-        pods.into_iter().flat_map(|pods| pods.keys().copied()).filter(|id| !behind.contains(id)).collect()
+        pods.into_iter().flat_map(|pods| pods.keys().copied()).filter(|id| !behind.contains_key(id)).collect()
     } else {
         let find = |name: &String| {
             scenario.find(name).filter(there).ok_or_else(|| Refusal::NoEndpoint {
@@ -72,7 +72,14 @@ pub(super) fn make_room(scenario: &Scenario, births: &Births<'_>) -> Result<Scen
                 known: scenario.endpoints().iter().map(|e| format!("`{}`", e.name)).collect::<Vec<_>>().join(", "),
             })
         };
-        births.like.iter().map(find).collect::<Result<_, _>>()?
+        let alone = |id: EndpointId| match behind.get(&id) {
+            None => Ok(id),
+            Some(service) => Err(Refusal::NewbornBehind {
+                name: scenario.name_of(id).to_owned(),
+                service: scenario.name_of(*service).to_owned(),
+            }),
+        };
+        births.like.iter().map(|name| find(name).and_then(alone)).collect::<Result<_, _>>()?
     };
     Ok(scenario.with_newborns(&models, ROOM.max(models.len())))
 }

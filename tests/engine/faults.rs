@@ -68,6 +68,8 @@ impl Plan {
                 }
                 Fault::LateSet(on) => plan.schedule.extend(span(on, Deed::Empty, Deed::Fill)),
                 Fault::NoRoute(..)
+                | Fault::LatePod(_)
+                | Fault::OpenPod(_)
                 | Fault::KillListener(_)
                 | Fault::WrongServer(_)
                 | Fault::KillAgent(_)

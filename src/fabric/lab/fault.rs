@@ -41,6 +41,10 @@ pub enum Fault {
     StopForwarding(OnNode),
     /// `no-route=FROM->TO@START+DURATION`: a pod has no way to another for a while, and neither have its replies.
     NoRoute(Pair, Duration),
+    /// `late-pod=DURATION`: a pod that is added comes up cut off, as one whose rules are not there yet, for so long.
+    LatePod(Duration),
+    /// `open-pod=DURATION`: a pod that is added comes up held to no policy, as one that is not yet known, for so long.
+    OpenPod(Duration),
     /// `kill-listener=POD:PORT/PROTO`: the port answers, to its own pod too, as it does where nothing listens: a reset,
     /// or port unreachable. (The agent's socket itself stays; on the wire there is no difference.)
     KillListener(FaultyPort),
@@ -119,6 +123,8 @@ impl fmt::Display for Fault {
             Self::LateSet(on) => write!(f, "late-set={on}"),
             Self::StopForwarding(on) => write!(f, "stop-forwarding={on}"),
             Self::NoRoute(pair, duration) => write!(f, "no-route={pair}+{}", parse::show(*duration)),
+            Self::LatePod(by) => write!(f, "late-pod={}", parse::show(*by)),
+            Self::OpenPod(by) => write!(f, "open-pod={}", parse::show(*by)),
             Self::KillListener(at) => write!(f, "kill-listener={at}"),
             Self::WrongServer(at) => write!(f, "wrong-server={at}"),
             Self::KillAgent(on) => write!(f, "kill-agent={on}"),

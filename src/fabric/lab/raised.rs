@@ -18,6 +18,7 @@ use super::netns::{self, Netns};
 use super::nft::Treatment;
 use super::site::{Blueprint, Enforcement, Site};
 use super::{LabError, Names};
+use crate::clock;
 use crate::fabric::{Dial, Enacted, Happened, Placement, Realised};
 use crate::model::document::{FabricInfo, FabricKind};
 use crate::model::endpoint::{EndpointId, NodeOrdinal};
@@ -229,6 +230,29 @@ impl Raised {
         }
     }
 
+    /// Sees to it that pods that were added are treated like any other some time from now.
+    fn raise_young(&mut self, added: &[EndpointId]) {
+        let Some((how, time)) = self.faults.births else { return };
+        for id in added.iter().copied() {
+            let (keeper, journal) = (self.keeper.clone(), Arc::clone(&self.journal));
+            let subject = self.names.of(id).to_owned();
+            let (begun, state, over) = match how {
+                Treatment::Cut => ("came up cut off", "cut off", "is let through"),
+                Treatment::Pass => ("came up held to no policy", "held to no policy", "is held to its policies"),
+            };
+            let told = move |at, what: &str, turn| {
+                let what = format!("{subject} {what}");
+                Done { at, what, subject: subject.clone(), node: None, turn }
+            };
+            journal.note(Ok(told(clock::now(), begun, Turn::Begins { state: state.to_owned() })));
+            self.tasks.spawn(async move {
+                sleep(time).await;
+                let done = keeper.ask(move |site| site.grown(id)).await;
+                journal.note(done.map(|at| told(at, over, Turn::Ends)));
+            });
+        }
+    }
+
     /// Sees to a change's enforcement some time from now.
     fn enforce_later(&mut self, after: &World, late: Duration) {
         let (keeper, journal) = (self.keeper.clone(), Arc::clone(&self.journal));
@@ -280,6 +304,10 @@ impl Realised for Raised {
         if let Some(error) = self.journal.errors().into_iter().next() {
             return Err(error);
         }
+        let added: Vec<EndpointId> = changes
+            .iter()
+            .filter_map(|change| if let Change::AddPod(id, _) = change { Some(*id) } else { None })
+            .collect();
         let (changes, world) = (changes.to_vec(), after.clone());
         let late = self.faults.late;
         let enforcement = if late.is_zero() { Enforcement::AtOnce } else { Enforcement::Later };
@@ -291,6 +319,8 @@ impl Realised for Raised {
         }
         if self.enactments == 1 {
             self.begin_faults();
+        } else {
+            self.raise_young(&added);
         }
         (self.placements, self.netns) = self.keeper.ask(|site| Ok((site.placements(), site.all_netns()))).await?;
         Ok(enacted)

@@ -48,7 +48,8 @@ pub enum FaultSyntax {
 }
 
 const KINDS: &str = "`leak`, `cut`, `flap`, `late`, `reject`, `lose-node`, `open-moment`, `late-set`, \
-    `stop-forwarding`, `no-route`, `kill-listener`, `wrong-server`, `kill-agent`, `stop-agent` and `cut-stream`";
+    `stop-forwarding`, `no-route`, `late-pod`, `open-pod`, \
+    `kill-listener`, `wrong-server`, `kill-agent`, `stop-agent` and `cut-stream`";
 
 impl FromStr for Fault {
     type Err = FaultSyntax;
@@ -86,6 +87,8 @@ impl FromStr for Fault {
                 let (rest, time) = rest.rsplit_once('+')?;
                 Some(both(pair(rest)?, positive(time)).map(|(pair, time)| Self::NoRoute(pair, time)))
             }),
+            "late-pod" => parse("late-pod", "late-pod=DURATION", &|rest| Some(positive(rest).map(Self::LatePod))),
+            "open-pod" => parse("open-pod", "open-pod=DURATION", &|rest| Some(positive(rest).map(Self::OpenPod))),
             "kill-listener" => parse("kill-listener", "kill-listener=POD:PORT/PROTO", &|rest| {
                 Some(at_port(rest)?.map(Self::KillListener))
             }),
@@ -203,6 +206,8 @@ mod tests {
             "late-set=1@500ms+100ms",
             "stop-forwarding=1@1s+1s 500ms",
             "no-route=intruder->data-store@1s+500ms",
+            "late-pod=1s",
+            "open-pod=1s",
             "kill-listener=data-store:5432/tcp",
             "wrong-server=data-store:9000/tcp",
             "kill-agent=intruder@1s",

@@ -53,6 +53,8 @@ pub(in crate::fabric::lab) struct FaultPlan {
     pub(in crate::fabric::lab) wrong: Vec<(EndpointId, EndpointId, Port, Treatment)>,
     /// Flows that change to and fro.
     pub(in crate::fabric::lab) flaps: Vec<(EndpointId, EndpointId, Port, Duration)>,
+    /// How pods that are added are treated at first, and for how long.
+    pub(in crate::fabric::lab) births: Option<(Treatment, Duration)>,
     /// Ports where nothing listens.
     pub(in crate::fabric::lab) deaf: Vec<(EndpointId, Port)>,
     /// Ports where somebody else answers.
@@ -107,6 +109,8 @@ impl FaultPlan {
                 let (from, to) = (lookup.endpoint(&pair.from)?, lookup.endpoint(&pair.to)?);
                 span(pair.start, *duration, Deed::Strand(from, to), Deed::Relieve(from, to));
             }
+            Fault::LatePod(by) => self.births = Some((Treatment::Cut, *by)),
+            Fault::OpenPod(by) => self.births = Some((Treatment::Pass, *by)),
             Fault::KillListener(at) => self.deaf.push(lookup.port(at)?),
             Fault::WrongServer(at) => self.impostors.push(lookup.port(at)?),
             Fault::KillAgent(on) => self.schedule.push((on.start, Deed::Kill(lookup.agent(on)?))),

@@ -31,6 +31,8 @@ pub(super) struct Enforced {
     faults: Faults,
     /// How flapping flows are treated just now.
     flap: Option<Treatment>,
+    /// Pods that were added just now, and how they are treated at first.
+    born: Vec<(EndpointId, Treatment)>,
     /// Endpoints whose ports go to an impostor already.
     pub(super) diverted: BTreeSet<EndpointId>,
 }
@@ -72,6 +74,7 @@ impl Site {
                 | Change::RelabelNamespace(..) => {}
             }
         }
+        self.bear(changes);
         match enforcement {
             Enforcement::AtOnce => {
                 self.begin_faults();
@@ -94,6 +97,42 @@ impl Site {
         let acknowledged = clock::now();
         self.sweep()?;
         Ok(Enacted { sent, acknowledged })
+    }
+
+    /// Pods that come are treated as a fault has it at first, once faults have begun; those that go are not any more.
+    fn bear(&mut self, changes: &[Change]) {
+        let Some((how, _)) = self.faults.births.filter(|_| self.enforced.faults == Faults::Begun) else { return };
+        for change in changes {
+            match change {
+                Change::AddPod(id, _) => self.enforced.born.push((*id, how)),
+                Change::RemovePod(id) => self.enforced.born.retain(|(born, _)| born != id),
+                Change::CreatePolicy(_)
+                | Change::ReplacePolicy(_)
+                | Change::DeletePolicy(_)
+                | Change::RelabelPod(..)
+                | Change::RelabelNamespace(..) => {}
+            }
+        }
+    }
+
+    /// A pod that was added is treated like any other from now on. Gives the moment.
+    pub(in crate::fabric::lab) fn grown(&mut self, id: EndpointId) -> Result<Moment, LabError> {
+        self.enforced.born.retain(|(born, _)| *born != id);
+        let wrongs = self.wrongs();
+        for (ordinal, node) in &mut self.nodes {
+            node.firewall.mistreat(wrongs.clone()).map_err(|source| failed(*ordinal, source))?;
+        }
+        Ok(clock::now())
+    }
+
+    /// Every flow between a pod and the others, as far as anybody serves it.
+    fn flows_of(&self, pod: EndpointId) -> Vec<(EndpointId, EndpointId, Port)> {
+        let world = &self.enforced.world;
+        let others: Vec<EndpointId> = world.endpoints().filter(|other| *other != pod).collect();
+        let into = |id: EndpointId| world.serves(id).iter().map(|served| served.port);
+        let out = others.iter().flat_map(|other| into(*other).map(|port| (pod, *other, port)));
+        let back = others.iter().flat_map(|other| into(pod).map(|port| (*other, pod, port)));
+        out.chain(back).collect()
     }
 
     /// Enforces the policies of `world`, unless enforcement `number` or a later one was made already.
@@ -146,7 +185,10 @@ impl Site {
             .flap
             .into_iter()
             .flat_map(|how| self.faults.flaps.iter().map(move |(from, to, port, _)| (*from, *to, *port, how)));
-        steady.chain(flapping).flat_map(|(from, to, port, how)| self.wrong(from, to, port, how)).collect()
+        let born = self.enforced.born.iter();
+        let born =
+            born.flat_map(|(id, how)| self.flows_of(*id).into_iter().map(|(from, to, port)| (from, to, port, *how)));
+        steady.chain(flapping).chain(born).flat_map(|(from, to, port, how)| self.wrong(from, to, port, how)).collect()
     }
 
     fn wrong(&self, from: EndpointId, to: EndpointId, port: Port, how: Treatment) -> Vec<Wrong> {
