@@ -267,11 +267,11 @@ impl Voyage<'_> {
             }
             self.refuse_pace(judge.sight(), under)?;
             // That was not enough: agents that take each other's time see more at half the pace.
-            if let Some(slower) = self.slower(under) {
-                if let Err(why) = self.replan(slower, under).await {
-                    // Too busy even to answer: what was reached so far, and is still, counts all the same.
-                    self.draft.warn(why);
-                }
+            if let Some(slower) = self.slower(under)
+                && let Err(why) = self.replan(slower, under).await
+            {
+                // Too busy even to answer: what was reached so far, and is still, counts all the same.
+                self.draft.warn(why);
             }
         };
         let swept = clock::now();

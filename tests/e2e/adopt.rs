@@ -69,9 +69,10 @@ pub fn changes_nothing_of_theirs(site: &Site) -> Result<(), Failed> {
     deployed(site, Unready::LeftOut, |site, folder| {
         let before = site.runtime.block_on(standing(site))?;
         let slices = Slices::watch(site);
-        let output = run(site, folder, "adopts")?;
+        let json = json_file("adopts");
+        let output = run(site, folder, &json)?;
         let seen = slices.end(site)?;
-        let document = document(&json_file("adopts")).map_err(|_| told(&output))?;
+        let document = document(&json).map_err(|_| told(&output))?;
         ensure(output.status.code() == Some(0), || format!("{}: {}", output.status, told(&output)))?;
         ensure(document.counts.ok == document.counts.cells, || format!("{:?}", document.counts))?;
         ensure(document.drift.is_empty(), || format!("{:?}", document.drift))?;
@@ -89,8 +90,9 @@ pub fn tells_what_differs(site: &Site) -> Result<(), Failed> {
     deployed(site, Unready::LeftOut, |site, folder| {
         let changed = SCENARIO.replace("{ port: 5432 }", "{ port: 5433 }");
         std::fs::write(folder.join("shop.yaml"), changed)?;
-        let output = run(site, folder, "drifts")?;
-        let document = document(&json_file("drifts")).map_err(|_| told(&output))?;
+        let json = json_file("drifts");
+        let output = run(site, folder, &json)?;
+        let document = document(&json).map_err(|_| told(&output))?;
         ensure(output.status.code() == Some(0), || format!("the cluster is right: {}", told(&output)))?;
         let expected = Drift::Field {
             object: format!("policy {NAMESPACE}/{POLICY}"),
@@ -105,7 +107,7 @@ pub fn tells_what_differs(site: &Site) -> Result<(), Failed> {
 
 pub fn refuses_to_join(site: &Site) -> Result<(), Failed> {
     deployed(site, Unready::Published, |site, folder| {
-        let output = run(site, folder, "joins")?;
+        let output = run(site, folder, &json_file("joins"))?;
         ensure(output.status.code() == Some(4), || format!("{}: {}", output.status, told(&output)))?;
         let said = told(&output);
         ensure(said.contains("Service `leakproof-adopt-theirs/store` publishes addresses that are not ready"), || {
@@ -136,9 +138,9 @@ fn folder() -> Result<PathBuf, Failed> {
     Ok(folder)
 }
 
-fn run(site: &Site, folder: &Path, name: &str) -> Result<Output, Failed> {
+fn run(site: &Site, folder: &Path, json: &Path) -> Result<Output, Failed> {
     let (scenario, outputs) = (folder.join("shop.yaml"), folder.join("outputs.json"));
-    let [scenario, outputs, json] = [scenario, outputs, json_file(name)].map(|path| path.display().to_string());
+    let [scenario, outputs, json] = [&scenario, &outputs, json].map(|path| path.display().to_string());
     let adopting = ["--on", "cluster", "--adopt", "--pulumi-outputs", &outputs, "--quiet", "--json", &json];
     site.say(&[&["run", &scenario][..], &adopting[..]].concat())
 }
