@@ -103,7 +103,7 @@ pub struct Probing {
     /// So many silent attempts make a denial (4)
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100), value_name = "N")]
     pub attempts: Option<u32>,
-    /// Try every cell anew so often (10ms up to 60 cells, more beyond)
+    /// Try every cell anew so often (10ms for few cells, more beyond); refused where it cannot be held
     #[arg(long, value_parser = duration, value_name = "DURATION")]
     pub interval: Option<Duration>,
     /// Convergence has to come within this (10s)

@@ -49,13 +49,15 @@ pub(super) struct Case<'a> {
     pub(super) blind: &'a [(Moment, Moment)],
     /// How often messages went.
     pub(super) every: Duration,
+    /// How long an attempt may be without an answer before it counts as silent: a connection that is held may as well.
+    pub(super) deadline: Duration,
     /// The step that denies the flow, where one does.
     pub(super) denied_by: Option<&'a str>,
 }
 
 /// What became of one; `at` turns a moment into microseconds since the run's start.
 pub(super) fn assess(case: Case<'_>, at: impl Fn(Moment) -> u64) -> Established {
-    let Case { flow, holding, blind, every, denied_by } = case;
+    let Case { flow, holding, blind, every, deadline, denied_by } = case;
     let denied_by = denied_by.map(str::to_owned);
     let Some(source) = holding.source else {
         let fate = Fate::NotSeen { why: format!("the agent of {} does not answer", flow.from) };
@@ -64,7 +66,7 @@ pub(super) fn assess(case: Case<'_>, at: impl Fn(Moment) -> u64) -> Established 
     };
     let mut notes = Vec::new();
     let ended_there = holding.destination.as_ref().and_then(|served| served.end.as_ref());
-    let long = |(from, until): &&(Moment, Moment)| until.since(*from) > every * 3 + REPEAT;
+    let long = |(from, until): &&(Moment, Moment)| until.since(*from) > every * 3 + REPEAT.max(deadline);
     let unseen = |(from, until): &&(Moment, Moment)| blind.iter().any(|(a, b)| a <= until && b >= from);
     let length = |(from, until): &(Moment, Moment)| until.since(*from);
     let stalled = source.gaps.iter().filter(long).filter(|gap| !unseen(gap)).max_by_key(|gap| length(gap));
@@ -159,7 +161,9 @@ mod tests {
         let holding = Holding { flow: FlowId(1), source, destination: Some(ServedReport { cell: 1, heard: 50, end }) };
         let blind: Vec<_> = blind.iter().map(|(from, until)| (at(*from), at(*until))).collect();
         let every = Duration::from_millis(100);
-        assess(Case { flow: flow(), holding, blind: &blind, every, denied_by: None }, |at| at.0 / 1000)
+        assess(Case { flow: flow(), holding, blind: &blind, every, deadline: REPEAT, denied_by: None }, |at| {
+            at.0 / 1000
+        })
     }
 
     #[test]
@@ -187,10 +191,23 @@ mod tests {
     }
 
     #[test]
+    fn a_gap_no_longer_than_an_attempt_may_be_silent_is_no_stall() {
+        let every = Duration::from_millis(100);
+        for (until, fate) in [(2300, Fate::Survived), (2301, Fate::Stalled)] {
+            let source = Some(source(&[(1000, until)], None));
+            let holding = Holding { flow: FlowId(1), source, destination: None };
+            let deadline = Duration::from_secs(1);
+            let case = Case { flow: flow(), holding, blind: &[], every, deadline, denied_by: None };
+            assert_eq!(assess(case, |at| at.0 / 1000).fate, fate, "three messages and a deadline: until {until} ms");
+        }
+    }
+
+    #[test]
     fn a_denial_that_comes_later_is_said_not_to_cut() {
         let holding = Holding { flow: FlowId(1), source: Some(source(&[], None)), destination: None };
         let every = Duration::from_millis(100);
-        let case = Case { flow: flow(), holding, blind: &[], every, denied_by: Some("close the door") };
+        let case =
+            Case { flow: flow(), holding, blind: &[], every, deadline: REPEAT, denied_by: Some("close the door") };
         let told = assess(case, |_| 0);
         assert_eq!((told.fate, told.denied_by.as_deref()), (Fate::Survived, Some("close the door")));
         assert!(told.note.unwrap().contains("as documented"));

@@ -367,7 +367,8 @@ impl Voyage<'_> {
             let ends = [flow.source, flow.destination];
             let blind: Vec<_> = ends.into_iter().flat_map(|end| under.crew.blindness(end)).collect();
             let flow = self.order.scenario.named(flow);
-            let case = established::Case { flow, holding, blind: &blind, every, denied_by };
+            let deadline = self.deadline();
+            let case = established::Case { flow, holding, blind: &blind, every, deadline, denied_by };
             established::assess(case, |at| self.draft.micros(at))
         });
         told.collect()
