@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use super::Vigil;
 use super::assemble::BASELINE;
 use crate::judge::{Allowance, Tolerance};
-use crate::model::document::Document;
+use crate::model::document::{Convergence, Document};
 use crate::model::flow::NamedFlow;
 use crate::model::watch::{KnownInfo, KnownOutcome, Standing};
 use crate::scenario::{Known, Scenario, Stage};
@@ -70,8 +70,14 @@ pub(super) fn known(scenario: &Scenario, document: &Document, today: Date) -> (V
 fn happened(scenario: &Scenario, entry: &Known, document: &Document) -> bool {
     let flows: BTreeSet<NamedFlow> = entry.flows.iter().map(|flow| scenario.named(flow)).collect();
     let stages = document.stages.iter().filter(|stage| stage.name != BASELINE);
-    stages.flat_map(|stage| &stage.cells).filter(|cell| flows.contains(&cell.flow)).any(|cell| {
+    stages.flat_map(|stage| stage.cells.iter().map(move |cell| (stage, cell))).any(|(stage, cell)| {
         let at_the_end = cell.call == entry.call && cell.standing == Standing::Known;
-        at_the_end || cell.windows.iter().any(|window| window.call == entry.call)
+        // What is wrong before convergence is time to enforce, and that is never on the list.
+        let enforced = match stage.convergence {
+            Convergence::Converged { after_us, .. } => stage.sent_us.saturating_add(after_us),
+            Convergence::TimedOut { .. } | Convergence::Interrupted => 0,
+        };
+        let window = cell.windows.iter().any(|w| w.call == entry.call && w.first_wrong_us >= enforced);
+        flows.contains(&cell.flow) && (at_the_end || window)
     })
 }
