@@ -28,6 +28,9 @@ pub struct Rules {
     pub converge_within: Duration,
     /// Where given: a cell that took longer than this to become right is a finding, though it became right.
     pub max_enforce: Option<Duration>,
+    /// Where convergence is waited for longer than was allowed, since turns are rare: what was allowed. Whoever was seen
+    /// wrong later than this is late, though it became right.
+    pub allowed: Option<Duration>,
     /// When the first change was sent, on the harness's clock. Attempts launched before are no part of this stage.
     pub sent: Moment,
 }
@@ -55,8 +58,7 @@ impl Rules {
         if needed <= self.converge_within {
             return slower;
         }
-        let allowed = self.max_enforce.map_or(self.converge_within, |most| most.min(self.converge_within));
-        Self { converge_within: needed, max_enforce: Some(allowed), ..slower }
+        Self { converge_within: needed, allowed: self.allowed.or(Some(self.converge_within)), ..slower }
     }
 
     /// How long nothing may be proven of a cell that is watched: as long as a denial takes to be seen.

@@ -84,6 +84,7 @@ impl Script {
                 strictness: Strictness::Normal,
                 converge_within: 2000 * MS,
                 max_enforce: None,
+                allowed: None,
                 sent: at(1000),
             },
             until: at(3400),

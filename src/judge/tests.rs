@@ -518,6 +518,22 @@ fn enforcement_later_than_allowed_is_a_finding_though_it_came() {
 }
 
 #[test]
+fn a_slow_pace_makes_nobody_late_who_was_not_seen_wrong_too_late() {
+    // Seen wrong at once, then right: with turns so rare that the first right one comes after the time allowed.
+    let mut script = enforced(pods(), Fact::Dropped);
+    script.rules.converge_within = 50 * MS;
+    for (allowed, call) in [(150 * MS, Call::Ok), (50 * MS, Call::Leak)] {
+        script.rules = Rules { converge_within: allowed, ..script.rules }.at(script.rules.interval, at(3000));
+        assert_eq!(script.rules.allowed, Some(allowed));
+        let mut judge = script.judge(meant(&script));
+        let now = script.play(&mut judge);
+        assert_eq!(judge.ending(now), Ending::Converged);
+        assert_eq!(judged(&script, &judge, now, "x", "s").call(), call, "wrong until 100 ms, allowed {allowed:?}");
+        script.rules.allowed = None;
+    }
+}
+
+#[test]
 fn an_interrupted_stage_blames_nobody_for_what_had_time_left() {
     let script = enforced(pods(), Fact::Dropped);
     let mut judge = script.judge(meant(&script));

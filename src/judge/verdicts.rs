@@ -207,6 +207,13 @@ impl Sentence<'_> {
             notes.add(format!("enforced after {}, later than max_enforce {}", show(took), show(limit)));
             judgement.outweigh(past.row(first), Passing::Late);
         }
+        // By when it was last seen wrong: when it was first seen right says as much of how rare its turns are.
+        let late = |spell: &&Spell| rules.allowed.is_some_and(|allowed| spell.last_wrong > rules.sent.plus(allowed));
+        if let Some(spell) = spells.iter().filter(|spell| !self.is_after(spell)).find(late) {
+            let took = show(spell.last_wrong.since(rules.sent));
+            notes.add(format!("still wrong after {took}, later than convergence was allowed to be"));
+            judgement.outweigh(past.row(spell), Passing::Late);
+        }
     }
 
     fn after_convergence(&self, judgement: &mut Judgement, past: &Past<'_>, notes: &mut Notes) {

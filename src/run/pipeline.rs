@@ -492,6 +492,7 @@ impl Voyage<'_> {
             strictness: self.order.strictness,
             converge_within: self.order.converge_within.unwrap_or(timing.converge_within),
             max_enforce: timing.max_enforce,
+            allowed: None,
             sent,
         };
         self.draft.document.settings = assemble::settings(&rules);
