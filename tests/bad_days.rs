@@ -21,6 +21,9 @@ mod place;
 /// Longer than any run here may take: what is not over by then hangs.
 const HANGS: Duration = Duration::from_secs(60);
 
+/// A fault that keeps a run from converging, so that there is time to be interrupted.
+const LASTS: [&str; 4] = ["--fault", "leak=intruder->data-store:5432/tcp", "--converge-within", "60s"];
+
 fn pipeline(place: &Place, arguments: &[&str]) -> Child {
     let mut run = place.leakproof();
     run.arg("run").arg(scenario("ai-data-pipeline.yaml")).args(arguments);
@@ -111,24 +114,13 @@ fn interrupts_end_a_run_with_their_code_and_leave_nothing() {
     if !has_lab() {
         return;
     }
-    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
+    for (name, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
         let place = Place::new();
-        // A fault that keeps the run from converging, so that there is time to be interrupted.
-        let mut child = place
-            .leakproof()
-            .arg("run")
-            .arg(scenario("ai-data-pipeline.yaml"))
-            .args(["--fault", "leak=intruder->data-store:5432/tcp", "--converge-within", "60s"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = pipeline(&place, &LASTS);
         until_agents_run(&place, &mut child);
-        kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
-        let status = child.wait().unwrap();
-        let mut said = String::new();
-        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-        assert_eq!(status.code(), Some(code), "{signal}: {said}");
+        signal(&child, name);
+        let (status, said) = end(&mut child);
+        assert_eq!(status.code(), Some(code), "{name}: {said}");
         place.assert_nothing_left();
         place.assert_no_files_left();
     }
@@ -140,19 +132,28 @@ fn a_killed_run_leaves_no_process() {
         return;
     }
     let place = Place::new();
-    let mut child = place
-        .leakproof()
-        .arg("run")
-        .arg(scenario("ai-data-pipeline.yaml"))
-        .args(["--fault", "leak=intruder->data-store:5432/tcp", "--converge-within", "60s"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child = pipeline(&place, &LASTS);
     until_agents_run(&place, &mut child);
-    child.kill().unwrap();
-    child.wait().unwrap();
+    signal(&child, Signal::SIGKILL);
+    end(&mut child);
     place.assert_nothing_left();
+}
+
+#[test]
+fn a_pace_that_cannot_be_held_is_refused_with_one_that_can() {
+    if !has_lab() {
+        return;
+    }
+    let place = Place::new();
+    // Nearly a million attempts a second.
+    let json = place.file("run.json");
+    let (status, said) = end(&mut pipeline(&place, &["--interval", "50us", "--json", &json.display().to_string()]));
+    assert_eq!(status.code(), Some(6), "{said}");
+    let document: Document = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    let why = document.aborted.unwrap();
+    assert!(why.contains("every flow once in 50µs cannot be held") && why.contains("`--interval "), "{why}");
+    let (status, calm) = end(&mut pipeline(&place, &["--interval", "100ms"]));
+    assert_eq!(status.code(), Some(0), "one that can be held is: {calm}");
 }
 
 #[test]

@@ -424,7 +424,9 @@ fn known() -> Result<Completion, Failed> {
     std::fs::copy(scenario("ai-data-pipeline.policy.yaml"), folder.path().join("ai-data-pipeline.policy.yaml"))?;
     let mut busy = String::new();
     for _ in 0..TRIES {
-        let run = match run(&file, &["--for", "6s", "--fault", "lose-node=1@7s+300ms"])? {
+        // Late, so that every denied flow is wrong for a while before convergence: that is time to enforce, and on no list.
+        let faults = ["--fault", "lose-node=1@7s+300ms", "--fault", "late=150ms"];
+        let run = match run(&file, &[&["--for", "6s"][..], &faults].concat())? {
             Ran::NoLab(said) => return Ok(Completion::ignored_with(said)),
             Ran::Not(why) => {
                 busy = why;

@@ -78,17 +78,8 @@ fn add(spent: &mut Spent, window: &Window) {
     };
     spent.windows += 1;
     spent.attempts += u64::from(window.attempts);
-    let weight = |standing: Standing| std::cmp::Reverse(rank(standing));
+    let weight = |standing: Standing| std::cmp::Reverse(standing.rank());
     spent.standing = spent.standing.into_iter().chain([window.standing]).max_by_key(|standing| weight(*standing));
-}
-
-fn rank(standing: Standing) -> u8 {
-    match standing {
-        Standing::Counted => 0,
-        Standing::Undecided => 1,
-        Standing::WithinBudget => 2,
-        Standing::Known => 3,
-    }
 }
 
 /// Flows that were wrong otherwise, and how many were wrong alike.
@@ -108,7 +99,8 @@ fn wrong(before: &Document, after: &Document) -> (Vec<WrongChange>, u64) {
         }
     }
     let weight = |change: &WrongChange| {
-        let counts = [change.spent.before.standing, change.spent.after.standing].into_iter().flatten().map(rank).min();
+        let counts =
+            [change.spent.before.standing, change.spent.after.standing].into_iter().flatten().map(Standing::rank).min();
         (counts, std::cmp::Reverse(change.call.gravity()), change.flow.clone())
     };
     changed.sort_by_key(weight);

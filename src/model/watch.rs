@@ -82,6 +82,16 @@ pub enum Standing {
 }
 
 impl Standing {
+    /// What counts comes first: 0 for what counts in full.
+    pub fn rank(self) -> u8 {
+        match self {
+            Self::Counted => 0,
+            Self::Undecided => 1,
+            Self::WithinBudget => 2,
+            Self::Known => 3,
+        }
+    }
+
     /// Whether it is the ordinary one, which documents leave out.
     pub fn is_counted(&self) -> bool {
         *self == Self::Counted

@@ -31,22 +31,13 @@ pub fn flows(document: &Document) -> Vec<Watched<'_>> {
     let mut flows: BTreeMap<(u8, std::cmp::Reverse<u8>, &NamedFlow), Watched> = BTreeMap::new();
     for cell in document.stages.iter().flat_map(|stage| &stage.cells) {
         for window in cell.windows.iter().filter(|window| window.last_wrong_us >= watch.from_us) {
-            let key = (rank(window.standing), std::cmp::Reverse(window.call.gravity()), &cell.flow);
+            let key = (window.standing.rank(), std::cmp::Reverse(window.call.gravity()), &cell.flow);
             let fresh =
                 || Watched { flow: &cell.flow, call: window.call, standing: window.standing, windows: Vec::new() };
             flows.entry(key).or_insert_with(fresh).windows.push(window);
         }
     }
     flows.into_values().collect()
-}
-
-fn rank(standing: Standing) -> u8 {
-    match standing {
-        Standing::Counted => 0,
-        Standing::Undecided => 1,
-        Standing::WithinBudget => 2,
-        Standing::Known => 3,
-    }
 }
 
 impl Watched<'_> {
