@@ -19,7 +19,7 @@ use super::attempt::{Dial, Patience, Repeats};
 use super::ledger::{Subject, Ticket};
 use super::persist::{Persevering, persist};
 use super::ports::source_port;
-use super::state::{LONGEST_FLUSH, SHORTEST_FLUSH, State};
+use super::state::{LONGEST_FLUSH, RAREST_FLUSH, SHORTEST_FLUSH, State};
 use super::turns::Turns;
 
 /// So many launches at a stretch; then listeners and pending attempts get their turn.
@@ -127,9 +127,9 @@ pub fn carry_out(state: &Rc<State>, mut plan: Plan) -> Result<Carried, Unplannab
     let patience = Patience { deadline: Duration::from_nanos(plan.deadline), slack: Duration::from_nanos(plan.slack) };
     let until = start.plus(Duration::from_nanos(plan.expires));
     state.allow(plan.slack);
-    let flush = Duration::from_nanos(interval).clamp(SHORTEST_FLUSH, LONGEST_FLUSH);
+    let turns_in = Duration::from_nanos(interval);
     // Where turns are rare, so is news.
-    let flush = flush.max((Duration::from_nanos(interval) / 10).min(LONGEST_FLUSH * 5));
+    let flush = turns_in.clamp(SHORTEST_FLUSH, LONGEST_FLUSH).max((turns_in / 10).min(RAREST_FLUSH));
     let (lane, id, self_dial) = (plan.lane, plan.id, Duration::from_nanos(plan.self_dial));
     state.flush.set(match lane {
         Lane::Main => flush,

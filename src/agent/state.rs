@@ -21,6 +21,9 @@ pub const SHORTEST_FLUSH: Duration = Duration::from_millis(10);
 /// and at least this often. In between, once an interval of the plan: more often, there is hardly anything to join.
 pub const LONGEST_FLUSH: Duration = Duration::from_millis(50);
 
+/// And where turns are so rare that ten reports between two of a cell are more than this apart.
+pub const RAREST_FLUSH: Duration = Duration::from_millis(250);
+
 /// Who the agent is: what the last `Serve` said.
 #[derive(Debug, Clone)]
 pub struct Identity {

@@ -58,12 +58,7 @@ impl Voyage<'_> {
     pub(super) fn opening(&self, cells: &CellSet) -> Work {
         let Some(first) = self.order.scenario.stages().first() else { return Work::answered(cells.len()) };
         let predictions = oracle::predict(&first.world, &first.cells);
-        let denied = |id: FlowId| {
-            let prediction = predictions.matrix().get(id);
-            prediction.is_some_and(|prediction| prediction.meaning.verdict() == Some(Verdict::Denied))
-        };
-        let silent = cells.iter().filter(|(id, _)| denied(*id)).count();
-        Work { answered: cells.len() - silent, silent }
+        work(cells, |id| predictions.matrix().get(id).and_then(|prediction| prediction.meaning.verdict()))
     }
 
     /// Refuses a pace that somebody asked for where too many of these attempts, seen and unseen, could not see.
@@ -73,13 +68,7 @@ impl Voyage<'_> {
             return Ok(());
         }
         let own = pace(under.work, self.deadline(), None).interval;
-        Err(format!(
-            "trying every flow once in {} cannot be held here: {unseen} of {} attempts could not see; \
-             `--interval {}` can be",
-            show(asked),
-            seen + unseen,
-            show(own.max(asked * 2))
-        ))
+        Err(format!("{}; `--interval {}` can be", not_held(asked, (seen, unseen)), show(own.max(asked * 2))))
     }
 
     /// The next slower pace; none where it is slow enough already.
@@ -124,8 +113,7 @@ impl Voyage<'_> {
         }
     }
 
-    /// Has the agents try these cells from now on.
-    /// Gives the start of the plan.
+    /// Has the agents try these cells from now on. Gives the start of the plan.
     pub(super) async fn plan(&mut self, planned: Planned, work: Work, under: &mut Under) -> Result<Moment, String> {
         let pace = self.pace(work, under);
         under.work = work;
@@ -185,6 +173,18 @@ impl Voyage<'_> {
     fn requested_interval(&self) -> Option<Duration> {
         self.order.interval.or(self.order.scenario.timing().interval)
     }
+}
+
+/// What it costs to try these cells, by what is right for each.
+pub(super) fn work(cells: &CellSet, right: impl Fn(FlowId) -> Option<Verdict>) -> Work {
+    let silent = cells.iter().filter(|(id, _)| right(*id) == Some(Verdict::Denied)).count();
+    Work { answered: cells.len() - silent, silent }
+}
+
+/// Why a pace is refused.
+pub(super) fn not_held(asked: Duration, (seen, unseen): (u64, u64)) -> String {
+    let all = seen + unseen;
+    format!("trying every flow once in {} cannot be held here: {unseen} of {all} attempts could not see", show(asked))
 }
 
 /// How long to look at a pace before it is judged: long enough for every cell to have had its turn.

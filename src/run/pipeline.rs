@@ -10,7 +10,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::draft::Draft;
 use super::error::{Refusal, chain};
 use super::established::{self, Hold};
-use super::pacing::look;
+use super::pacing::{look, work};
 use super::stop::Stop;
 use super::vigil::Watched;
 use super::{Keep, Order, assemble, carry, keepsakes, newborns, open, suspect, tolerance};
@@ -343,9 +343,7 @@ impl Voyage<'_> {
             let wanted = stage.intent.get(id).and_then(|intent| intent.verdict());
             prediction.meaning.verdict().or(wanted)
         });
-        let denied = |id: &FlowId| right.get(*id).copied().flatten() == Some(Verdict::Denied);
-        let silent = load.carried.iter().map(|(id, _)| id).filter(denied).count();
-        let work = Work { answered: load.carried.len() - silent, silent };
+        let work = work(&load.carried, |id| right.get(id).copied().flatten());
         let planned = Planned { cells: Arc::clone(&load.carried), services: self.services(&after, under) };
         if under.planned.as_ref() != Some(&planned) || self.pace(work, under) != under.pace {
             self.plan(planned, work, under).await?;

@@ -12,6 +12,7 @@ use super::command::{Command, Ran};
 use super::error::chain;
 use super::established::{self, Hold};
 use super::newborns::{self, Births, Nursery};
+use super::pacing::not_held;
 use super::pipeline::{Under, Voyage};
 use crate::clock;
 use crate::fabric::Realised;
@@ -285,11 +286,7 @@ impl Voyage<'_> {
             }
             chances = 1;
             if asked == Some(interval) {
-                refused = Some(format!(
-                    "trying every flow once in {} cannot be held here: {unseen} of {} attempts could not see",
-                    show(interval),
-                    seen + unseen
-                ));
+                refused = Some(not_held(interval, (seen, unseen)));
             }
             if interval >= SLOWEST {
                 break;
@@ -383,12 +380,7 @@ impl Voyage<'_> {
     ) -> Result<(u64, u64), String> {
         let (seen, unseen) = judge.sight();
         let post = Post { sightings: &mut under.sightings, clock: clock::now, listener: self.draft.tell() };
-        let enough = async {
-            tokio::select! {
-                () = self.stop.wait() => {}
-                () = tokio::time::sleep(TRIAL.max(interval * 4)) => {}
-            }
-        };
+        let enough = self.told_or_after(TRIAL.max(interval * 4));
         watch::attend(judge, post, enough).await;
         if self.stop.pulled() {
             return Err("told to stop before the watch began".into());
