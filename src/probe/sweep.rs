@@ -206,6 +206,23 @@ mod tests {
     }
 
     #[test]
+    fn sources_do_not_all_call_the_same_destination_at_a_time() {
+        let pairs = (0..4).flat_map(|from| (0..4).filter(move |to| *to != from).map(move |to| (from, to)));
+        let flows: Vec<Flow> = pairs.map(|(from, to)| flow(from, to, Family::V4)).collect();
+        let split = split(&plan(&flows), 1, &members(4)).unwrap();
+        for turn in 0..3 {
+            let mut called: BTreeMap<String, usize> = BTreeMap::new();
+            for plan in split.values() {
+                *called.entry(plan.cells[turn].to.to_string()).or_default() += 1;
+            }
+            assert!(called.values().all(|sources| *sources <= 2), "turn {turn}: {called:?}");
+        }
+        let mut planned: Vec<u32> = split.values().flat_map(|plan| &plan.cells).map(|cell| cell.cell).collect();
+        planned.sort_unstable();
+        assert_eq!(planned, (0..12).collect::<Vec<u32>>(), "and each cell has its turn");
+    }
+
+    #[test]
     fn a_cell_that_cannot_be_dialled_refuses_the_plan() {
         let to_stranger = split(&plan(&[flow(0, 9, Family::V4)]), 1, &members(2));
         assert_eq!(to_stranger, Err(ProbeError::Stranger { flow: FlowId(0), endpoint: EndpointId(9) }));
