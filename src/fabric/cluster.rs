@@ -89,7 +89,7 @@ impl Fabric for Cluster {
     async fn place(&self) -> FabricInfo {
         // Not to know the network plugin is an answer too.
         let sets = self.server.list_as::<DaemonSet>().await.unwrap_or_default();
-        raised::place(&self.server, &self.version, cni::recognise(&sets).as_ref())
+        raised::beforehand::place(&self.server, &self.version, cni::recognise(&sets).as_ref())
     }
 
     async fn survey(&self, scenario: &Scenario, run: &str) -> Result<Option<Surveyed>, ClusterError> {

@@ -1,53 +1,45 @@
 //! One world in a cluster, for others to work with.
 
+pub(super) mod beforehand;
+mod making;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{join_all, try_join_all};
-use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::Node;
 use kube::core::ApiResource;
 use serde_json::{Map, Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::adopt::{self, Controller};
 use super::chronicle::Chronicle;
-use super::cni::{self, Cni, Engine};
+use super::cni::{Cni, Engine};
 use super::dial::Doors;
-use super::error::{ClusterError, Said, Sort};
-use super::herd::{Herd, Waiting};
+use super::error::{ClusterError, Sort};
+use super::herd::Herd;
 use super::journal::Journal;
-use super::mark::{self, Owner, RUN};
+use super::mark::{self, Owner};
 use super::nodes::Nodes;
 use super::options::Options;
-use super::plan;
-use super::pods::{self, Make};
 use super::server::{Place, Server};
-use super::state::addresses;
 use super::{foreign, gather, kinds, sweep};
+use beforehand::{lived_in, no_policy_there, nothing_there, surroundings, to_be_made, warnings};
+
 use crate::clock;
-use crate::fabric::secret::secret;
 use crate::fabric::{Dial, Enacted, Happened, Placement, Realised};
-use crate::model::document::{FabricInfo, FabricKind};
+use crate::model::document::FabricInfo;
 use crate::model::endpoint::EndpointId;
 use crate::model::event::{Event, Listener};
 use crate::model::labels::Labels;
 use crate::model::prediction::PolicyRef;
 use crate::policy::Policy;
-use crate::scenario::world::{Pod, World};
+use crate::scenario::world::World;
 use crate::scenario::{Change, Scenario};
 
-/// A pod of a loaded image runs within seconds; one whose image is pulled takes longer.
-const PODS_WITHIN: Duration = Duration::from_secs(60);
 /// A pod that was told to end is gone within its grace and a few rounds of its kubelet.
 const GONE_WITHIN: Duration = Duration::from_secs(30);
-/// The controller that gives a namespace its service account works within this.
-const ACCOUNT_WITHIN: Duration = Duration::from_secs(60);
-const ACCOUNT_PAUSE: Duration = Duration::from_millis(50);
-
 /// A scenario's world in a cluster.
 pub struct Raised {
     pub(super) server: Server,
@@ -77,17 +69,6 @@ pub struct Raised {
     left: Left,
 }
 
-/// A pod that is about to be made.
-struct Wanted {
-    id: EndpointId,
-    place: Place,
-    manifest: Value,
-    node: String,
-    token: String,
-    control: u16,
-    labels: Labels,
-}
-
 /// Something this run made.
 #[derive(Debug, Clone)]
 pub(super) struct Made {
@@ -110,13 +91,6 @@ struct Held {
 enum Left {
     Standing,
     TornDown,
-}
-
-/// What the cluster is, apart from any scenario.
-struct Surroundings {
-    nodes: Nodes,
-    cni: Option<Cni>,
-    engines: Vec<Engine>,
 }
 
 impl Raised {
@@ -144,7 +118,7 @@ impl Raised {
         let others =
             async { if scenario.adopted().is_some() { Vec::new() } else { foreign::find(server, &named).await } };
         let (looked, others) = tokio::join!(looked, others);
-        let (around, (), wide) = looked?;
+        let (around, (), ()) = looked?;
         let journal = Journal::default();
         let mut raised = Self {
             server: server.clone(),
@@ -171,7 +145,6 @@ impl Raised {
             // Until it is whole, whoever raises it sweeps.
             left: Left::TornDown,
         };
-        drop(wide);
         if enough.is_cancelled() {
             return Err(ClusterError::Stopped { doing: "the cluster was looked at" });
         }
@@ -202,176 +175,6 @@ impl Raised {
 
     fn name(&self, id: EndpointId) -> &str {
         self.names.get(id.index()).map_or("?", String::as_str)
-    }
-
-    async fn make_namespaces(&mut self, wanted: &BTreeMap<String, Labels>) -> Result<(), ClusterError> {
-        let server = &self.server;
-        let make = |name: &String, labels: &Labels| {
-            let mut manifest = plan::namespace(name, labels);
-            mark::mark(&mut manifest, &self.run, &self.owner);
-            let (place, labels) = (Place::cluster(name), labels.clone());
-            async move {
-                let created = server.create(&kinds::namespace(), &place, &manifest).await;
-                let created = created.map_err(|error| exists(error, &place, "namespace"))?;
-                Ok((place.name.clone(), Made { place, uid: created.metadata.uid.unwrap_or_default(), labels }))
-            }
-        };
-        // All are waited for, so that what was made is known whatever became of the others.
-        let made = join_all(wanted.iter().map(|(name, labels)| make(name, labels))).await;
-        let made: Result<Vec<(String, Made)>, ClusterError> = made.into_iter().collect();
-        let made = made?;
-        self.copy_pull_secrets(made.iter().map(|(name, _)| name.as_str())).await?;
-        self.namespaces.extend(made);
-        Ok(())
-    }
-
-    /// Makes the Services; their addresses are known at once.
-    async fn make_services(&mut self, scenario: &Scenario) -> Result<(), ClusterError> {
-        for (id, there) in &scenario.bare().services {
-            let place = Place::inside(&there.namespace, self.name(*id));
-            let mut manifest = plan::service(self.name(*id), there, scenario.families());
-            mark::mark(&mut manifest, &self.run, &self.owner);
-            let made = self.server.create(&kinds::service(), &place, &manifest).await;
-            let made = made.map_err(|error| exists(error, &place, "service"))?;
-            let given = made.data.pointer("/spec/clusterIPs").and_then(Value::as_array);
-            let addresses = addresses(given.into_iter().flatten().filter_map(Value::as_str));
-            self.placements.insert(*id, Placement { node: None, addresses, token: String::new() });
-        }
-        Ok(())
-    }
-
-    /// Gives every namespace the secrets that its pods' image is pulled with.
-    async fn copy_pull_secrets(&self, namespaces: impl Iterator<Item = &str>) -> Result<(), ClusterError> {
-        let namespaces: Vec<&str> = namespaces.collect();
-        for secret in &self.options.pull_secrets {
-            let from = Place::inside(&secret.namespace, &secret.name);
-            let found = self.server.get(&kinds::secret(), &from).await?;
-            let found = found.ok_or_else(|| ClusterError::Request {
-                verb: "reading",
-                what: format!("Secret {from}"),
-                source: Said::text("it is not there; `--pull-secret` names one that exists"),
-            })?;
-            try_join_all(namespaces.iter().map(|namespace| {
-                let mut copy = json!({
-                    "apiVersion": "v1", "kind": "Secret",
-                    "metadata": { "name": secret.name, "namespace": namespace },
-                    "type": found.data.get("type"), "data": found.data.get("data"),
-                });
-                mark::mark(&mut copy, &self.run, &self.owner);
-                let place = Place::inside(namespace, &secret.name);
-                async move { self.server.create(&kinds::secret(), &place, &copy).await }
-            }))
-            .await?;
-        }
-        Ok(())
-    }
-
-    /// A probe pod, ready to be made.
-    fn probe(&self, id: EndpointId, pod: &Pod) -> Result<Wanted, ClusterError> {
-        let token = secret().map_err(|source| ClusterError::Token { source })?;
-        let node = self.nodes.at(pod.node).to_owned();
-        let controller = self.controllers.get(&pod.namespace);
-        let name = match controller {
-            Some(_) => adopt::pod_name(&self.run, self.name(id)),
-            None => self.name(id).to_owned(),
-        };
-        let mut manifest = pods::manifest(pod, &Make { name: &name, node: &node, token: &token }, &self.options);
-        if let Some(controller) = controller {
-            adopt::stand_aside(&mut manifest, controller);
-        }
-        let place = Place::inside(&pod.namespace, &name);
-        let control = pods::control_port(&pod.serves, 0);
-        Ok(Wanted { id, place, manifest, node, token, control, labels: pod.labels.clone() })
-    }
-
-    /// What stands in for endpoints outside the cluster: one on each node that no probe is ever on, in a namespace of the
-    /// run's own. For those that find no node left, flows are unsupported.
-    async fn stand_ins(&mut self, scenario: &Scenario) -> Result<Vec<Wanted>, ClusterError> {
-        let worlds = scenario.stages().iter().map(|stage| &stage.world).chain([scenario.bare()]);
-        let used: BTreeSet<_> = worlds.flat_map(|world| world.pods.values()).map(|pod| pod.node).collect();
-        let spare = self.nodes.spare(used.into_iter());
-        let outside = &scenario.bare().outside;
-        if outside.len() > spare.len() {
-            let text = format!(
-                "{} of the scenario's {} endpoints outside have no node of their own in this cluster to stand on: their \
-                 flows are unsupported",
-                outside.len() - spare.len(),
-                outside.len()
-            );
-            self.warnings.push(text);
-        }
-        let namespace = adopt::own_namespace(&self.run);
-        let mut wanted = Vec::new();
-        for ((id, there), node) in outside.iter().zip(spare) {
-            let token = secret().map_err(|source| ClusterError::Token { source })?;
-            let own = u16::from_str_radix(self.run.get(..3).unwrap_or_default(), 16).unwrap_or_default();
-            let control = pods::control_port(&there.serves, own);
-            let make = Make { name: self.name(*id), node, token: &token };
-            let manifest = pods::outside(there, &make, &namespace, control, &self.options);
-            let place = Place::inside(&namespace, self.name(*id));
-            let node = node.to_owned();
-            wanted.push(Wanted { id: *id, place, manifest, node, token, control, labels: Labels::default() });
-        }
-        if !wanted.is_empty() && !self.namespaces.contains_key(&namespace) {
-            let privileged = ("pod-security.kubernetes.io/enforce".to_owned(), "privileged".to_owned());
-            let labels = Labels::from_iter([privileged]);
-            self.make_namespaces(&[(namespace, labels)].into()).await?;
-        }
-        Ok(wanted)
-    }
-
-    /// Makes pods, all at once, and waits until their agents run.
-    async fn make_pods(&mut self, wanted: Vec<Wanted>, listener: &dyn Listener) -> Result<(), ClusterError> {
-        let created = join_all(wanted.iter().map(|wanted| self.make_pod(wanted))).await;
-        let created: Result<Vec<String>, ClusterError> = created.into_iter().collect();
-        let told = |running: usize| listener.hear(Event::Progress { done: running as u64 });
-        let waiting = Waiting {
-            patience: PODS_WITHIN,
-            image: &self.options.image,
-            context: self.server.context(),
-            enough: &self.enough,
-            told: &told,
-        };
-        let places: Vec<(Place, String)> =
-            wanted.iter().zip(created?).map(|(wanted, uid)| (wanted.place.clone(), uid)).collect();
-        let running = match self.herd.running(&places, waiting).await {
-            Err(ClusterError::PodsLate { pods, waited }) => {
-                let why = gather::why_late(&self.server, &places).await;
-                return Err(ClusterError::PodsLate { pods: format!("{pods}{why}"), waited });
-            }
-            running => running?,
-        };
-        for (wanted, (place, uid)) in wanted.into_iter().zip(places) {
-            let addresses = running.get(&place).copied().unwrap_or_default();
-            self.doors.add(wanted.id, place.clone(), wanted.control);
-            let placement = Placement { node: Some(wanted.node), addresses, token: wanted.token };
-            self.placements.insert(wanted.id, placement);
-            self.pods.insert(wanted.id, Made { place, uid, labels: wanted.labels });
-        }
-        Ok(())
-    }
-
-    /// Makes one pod, and gives its UID.
-    async fn make_pod(&self, wanted: &Wanted) -> Result<String, ClusterError> {
-        let mut manifest = wanted.manifest.clone();
-        mark::mark(&mut manifest, &self.run, &self.owner);
-        let give_up = Instant::now() + ACCOUNT_WITHIN;
-        loop {
-            match self.server.create(&kinds::pod(), &wanted.place, &manifest).await {
-                // A namespace has its service account a moment after it was made, and takes no pod before.
-                Err(ClusterError::Request { source, .. })
-                    if source.sort() == Sort::Forbidden
-                        && source.to_string().contains("serviceaccount \"default\" not found")
-                        && Instant::now() < give_up =>
-                {
-                    sleep(ACCOUNT_PAUSE).await;
-                }
-                created => {
-                    let created = created.map_err(|error| exists(error, &wanted.place, "pod"))?;
-                    return Ok(created.metadata.uid.unwrap_or_default());
-                }
-            }
-        }
     }
 
     async fn remove_pod(&mut self, id: EndpointId) -> Result<(), ClusterError> {
@@ -450,25 +253,6 @@ impl Raised {
     }
 }
 
-/// What is known of a cluster before anything is made in it.
-pub(super) fn place(server: &Server, version: &str, cni: Option<&Cni>) -> FabricInfo {
-    let told = cni.map_or_else(|| "no network plugin recognised".to_owned(), ToString::to_string);
-    let mut facts = BTreeMap::from([
-        ("context".to_owned(), server.context().to_owned()),
-        ("kubernetes".to_owned(), version.to_owned()),
-    ]);
-    if let Some(cni) = cni {
-        facts.insert("cni".to_owned(), cni.name.word().to_owned());
-        facts.extend(cni.version.iter().map(|version| ("cni-version".to_owned(), version.clone())));
-    }
-    FabricInfo {
-        kind: FabricKind::Cluster,
-        summary: format!("cluster {}: Kubernetes {version}, {told}", server.context()),
-        facts,
-        fault: None,
-    }
-}
-
 /// Gives an object of ours these labels, all of them; the run's mark stays.
 async fn relabel(server: &Server, kind: &ApiResource, made: &mut Made, labels: &Labels) -> Result<(), ClusterError> {
     let mut wanted = Map::new();
@@ -483,76 +267,6 @@ async fn relabel(server: &Server, kind: &ApiResource, made: &mut Made, labels: &
     Ok(())
 }
 
-async fn surroundings(server: &Server, options: &Options) -> Result<Surroundings, ClusterError> {
-    let (nodes, sets) = tokio::join!(server.list_as::<Node>(), server.list_as::<DaemonSet>());
-    // Not to know the network plugin costs a word in the report, and no verdict.
-    let sets = sets.unwrap_or_default();
-    let (cni, engines) = (cni::recognise(&sets), cni::engines(&sets));
-    Ok(Surroundings { nodes: Nodes::choose(&nodes?, options)?, cni, engines })
-}
-
-/// The namespaces that a run makes: all but those that are adopted. What stands in for the outside in the run's own has
-/// the network of its node.
-fn to_be_made(scenario: &Scenario) -> BTreeMap<String, Labels> {
-    let theirs = |name: &String| scenario.adopted().is_some_and(|adopted| adopted.namespaces.contains(name));
-    let bare = scenario.bare();
-    let mut made: BTreeMap<String, Labels> =
-        bare.namespaces.iter().filter(|(name, _)| !theirs(name)).map(|(n, l)| (n.clone(), l.clone())).collect();
-    if let Some(labels) = scenario.adopted().and_then(|adopted| made.get_mut(&adopted.own))
-        && !bare.outside.is_empty()
-    {
-        labels.0.insert("pod-security.kubernetes.io/enforce".to_owned(), "privileged".to_owned());
-    }
-    made
-}
-
-/// Whether any pod is ever in a namespace.
-fn lived_in(scenario: &Scenario, namespace: &str) -> bool {
-    let worlds = scenario.stages().iter().map(|stage| &stage.world).chain([scenario.bare()]);
-    worlds.flat_map(|world| world.pods.values()).any(|pod| pod.namespace == namespace)
-}
-
-/// Makes sure that none of the namespaces is there, before any is made.
-async fn nothing_there(server: &Server, scenario: &Scenario) -> Result<(), ClusterError> {
-    let looks = to_be_made(scenario).into_keys().map(|name| async move {
-        let place = Place::cluster(&name);
-        let Some(there) = server.get(&kinds::namespace(), &place).await? else { return Ok(()) };
-        let run = there.metadata.labels.as_ref().and_then(|labels| labels.get(RUN));
-        let whose = match (run, &there.metadata.deletion_timestamp) {
-            (_, Some(_)) => " (it is being deleted: wait a moment)".to_owned(),
-            (Some(run), None) => format!(" (run {run} made it)"),
-            (None, None) => String::new(),
-        };
-        Err(ClusterError::Exists { what: format!("namespace {place}"), whose })
-    });
-    try_join_all(looks).await.map(drop)
-}
-
-/// Makes sure that none of the policies that stand outside namespaces is there, in any stage.
-async fn no_policy_there(server: &Server, scenario: &Scenario) -> Result<Vec<ApiResource>, ClusterError> {
-    let policies = scenario.stages().iter().flat_map(|stage| &stage.changes).filter_map(|change| match change {
-        Change::CreatePolicy(policy @ Policy::Unknown(_)) => Some(policy),
-        Change::CreatePolicy(Policy::Network(_))
-        | Change::ReplacePolicy(_)
-        | Change::DeletePolicy(_)
-        | Change::RelabelPod(..)
-        | Change::RelabelNamespace(..)
-        | Change::AddPod(..)
-        | Change::RemovePod(_) => None,
-    });
-    let looks = policies.map(|policy| async move {
-        let (kind, place) = kinds::policy(server, policy).await?;
-        if place.namespace.is_some() {
-            return Ok(None);
-        }
-        match server.get(&kind, &place).await? {
-            None => Ok(Some(kind)),
-            Some(_) => Err(ClusterError::Exists { what: format!("{} {place}", kind.kind), whose: String::new() }),
-        }
-    });
-    Ok(try_join_all(looks).await?.into_iter().flatten().collect())
-}
-
 fn exists(error: ClusterError, place: &Place, kind: &str) -> ClusterError {
     match error.sort() {
         Some(Sort::AlreadyExists) => ClusterError::Exists { what: format!("{kind} {place}"), whose: String::new() },
@@ -560,27 +274,11 @@ fn exists(error: ClusterError, place: &Place, kind: &str) -> ClusterError {
     }
 }
 
-/// What a person should know of how this cluster differs from what the scenario thought of.
-fn warnings(scenario: &Scenario, nodes: &Nodes) -> Vec<String> {
-    let worlds = scenario.stages().iter().map(|stage| &stage.world).chain([scenario.bare()]);
-    let highest = worlds.flat_map(|world| world.pods.values()).map(|pod| pod.node.0.get()).max().unwrap_or(1);
-    let mut warnings = Vec::new();
-    if usize::from(highest) > nodes.count() {
-        warnings.push(format!(
-            "the scenario spreads its pods over {highest} nodes, and {} of this cluster takes pods ({}): some flows that \
-             should cross nodes do not",
-            nodes.count(),
-            nodes.names().join(", ")
-        ));
-    }
-    warnings
-}
-
 impl Realised for Raised {
     type Error = ClusterError;
 
     fn info(&self) -> FabricInfo {
-        let mut info = place(&self.server, &self.version, self.cni.as_ref());
+        let mut info = beforehand::place(&self.server, &self.version, self.cni.as_ref());
         let facts = BTreeMap::from([
             ("nodes".to_owned(), self.nodes.names().join(", ")),
             ("agent-image".to_owned(), self.options.image.clone()),
