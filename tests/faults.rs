@@ -40,6 +40,13 @@ const CASES: &[Case] = &[
         holds: &["network"],
     },
     Case {
+        claim: "a run makes no long attempts, and does not see that repeats of a first packet pass",
+        arguments: &["--fault", "leak-repeats=intruder->data-store:5432/tcp"],
+        exit: 0,
+        calls: &[],
+        holds: &[],
+    },
+    Case {
         claim: "a cut flow is an outage",
         arguments: &["--fault", CUT],
         exit: 10,

@@ -33,7 +33,8 @@ struct Case {
     claim: &'static str,
     arguments: &'static [&'static str],
     exit: u8,
-    /// What the lab's journal says at the beginning and at the end of what was made; none for what makes no window.
+    /// What the lab's journal says at the beginning and at the end of what was made; none for what makes no window, or is
+    /// there all along.
     made: Option<(&'static str, &'static str)>,
     /// How each cell must have been wrong, given the node of its source and of its destination.
     wrong: fn(&Cell, &str, &str) -> Option<Call>,
@@ -67,10 +68,21 @@ fn survived(_: &Document, watch: &WatchInfo) -> Result<(), String> {
 const CASES: &[Case] = &[
     Case {
         claim: "a quiet watch finds nothing, and held connections survive",
-        arguments: &["--for", "4s"],
+        arguments: &["--for", "6s"],
         exit: 0,
         made: None,
         wrong: nothing,
+        holds: |document, watch| match watch.persistent {
+            0 => Err("no long attempt was made".into()),
+            _ => survived(document, watch),
+        },
+    },
+    Case {
+        claim: "a flow of which only repeated first packets pass is a leak, which long attempts see",
+        arguments: &["--for", "8s", "--fault", "leak-repeats=intruder->data-store:5432/tcp"],
+        exit: 11,
+        made: None,
+        wrong: |cell, _, _| (cell.flow.to_string() == "intruder -> data-store:5432/tcp").then_some(Call::Leak),
         holds: survived,
     },
     Case {
@@ -339,6 +351,11 @@ fn check(case: &Case, run: &Run) -> Result<Clarity, String> {
                     lies_beside_what_made_it(window, case, document)?;
                 }
             }
+            (None, Some(call)) => {
+                if let Clarity::Blurred(why) = what_long_attempts_saw(cell, &windows, call)? {
+                    blurred = Some(why);
+                }
+            }
             _ if !windows.is_empty() => return Err(format!("{} was never wrong, but: {windows:?}", cell.flow)),
             _ => {}
         }
@@ -393,6 +410,26 @@ fn the_window_made(
         (true, _) => Ok(Clarity::Clear),
         (false, 0) => Err(format!("{flow} was wrong from {begin} to {end}, and that was found as {windows:?}")),
         (false, _) => Ok(Clarity::Blurred(format!("{flow}: not all of {begin} to {end} could be seen: {windows:?}"))),
+    }
+}
+
+/// Whether the flow was wrong for those who repeat a first packet, and for nobody else.
+fn what_long_attempts_saw(cell: &Cell, windows: &[&Window], call: Call) -> Result<Clarity, String> {
+    let flow = &cell.flow;
+    for window in windows {
+        // The kernel repeats a first packet after a second: so long after its launch the attempt got through, at least.
+        let waited = window.right_before_us.map(|launched| window.first_wrong_us.saturating_sub(launched));
+        if window.call != call || waited.is_none_or(|waited| waited < 900_000) {
+            return Err(format!("{flow} was wrong after a repeat: {window:?}"));
+        }
+    }
+    if cell.verdict != Some(Verdict::Denied) {
+        return Err(format!("{flow} let first packets through: {cell:?}"));
+    }
+    match (windows, cell.unseen) {
+        ([], 0) => Err(format!("{flow} lets repeats through, and nobody saw it")),
+        ([], _) => Ok(Clarity::Blurred(format!("{flow}: no long attempt saw anything"))),
+        _ => Ok(Clarity::Clear),
     }
 }
 

@@ -42,6 +42,8 @@ pub fn fault_help() -> &'static str {
     "Faults of the lab. Each makes it wrong in one way, so that you can see that it is noticed; several may be given.\n\
      They begin with the first policies, and @START counts from there. Durations have units: 300ms, 2s.\n\n\
      leak=FROM->TO:PORT/PROTO           the flow passes whatever the policies say           leak, exit 11\n\
+     leak-repeats=FROM->TO:PORT/tcp     only repeats of a first packet pass                 leak while watched, by long\n\
+     \x20                                                                                    attempts; a run makes none\n\
      cut=FROM->TO:PORT/PROTO            the flow is dropped whatever the policies say       outage, exit 10\n\
      flap=FROM->TO:PORT/PROTO@PERIOD    let through and dropped in turn                     leak or outage, with windows\n\
      late=DURATION                      changes are acknowledged at once, enforced later    time to enforce; exit 11 beyond\n\

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leakproof::fabric::lab::{Denial, Fault, FaultyFlow, OnNode, Treatment, Trouble, Wrong};
+use leakproof::fabric::lab::{Denial, Fault, FaultyFlow, OnNode, Packets, Treatment, Trouble, Wrong};
 use leakproof::model::endpoint::{Family, NodeOrdinal};
 
 use super::objects::Seen;
@@ -14,7 +14,7 @@ pub struct Plan {
     /// Changes are enforced so much later.
     pub late: Duration,
     /// Flows that are treated wrongly all the time.
-    steady: Vec<(FaultyFlow, Treatment)>,
+    steady: Vec<(FaultyFlow, Packets, Treatment)>,
     /// Flows that change to and fro.
     flapping: Vec<FaultyFlow>,
     /// How often they do.
@@ -46,8 +46,9 @@ impl Plan {
         };
         for fault in faults {
             match fault {
-                Fault::Leak(flow) => plan.steady.push((flow.clone(), Treatment::Pass)),
-                Fault::Cut(flow) => plan.steady.push((flow.clone(), Treatment::Cut)),
+                Fault::Leak(flow) => plan.steady.push((flow.clone(), Packets::All, Treatment::Pass)),
+                Fault::LeakRepeats(flow) => plan.steady.push((flow.clone(), Packets::Repeated, Treatment::Pass)),
+                Fault::Cut(flow) => plan.steady.push((flow.clone(), Packets::All, Treatment::Cut)),
                 Fault::Flap(flow, period) => {
                     plan.flapping.push(flow.clone());
                     plan.period = Some(plan.period.map_or(*period, |other| other.min(*period)));
@@ -83,14 +84,14 @@ impl Plan {
 
     /// The flows that are treated wrongly while flapping ones are treated like this.
     pub fn wrongs(&self, seen: &Seen, flap: Treatment) -> Vec<Wrong> {
-        let flapping = self.flapping.iter().map(|flow| (flow, flap));
-        let flows = self.steady.iter().map(|(flow, how)| (flow, *how)).chain(flapping);
-        flows.flat_map(|(flow, how)| wrongs(seen, flow, how)).collect()
+        let flapping = self.flapping.iter().map(|flow| (flow, Packets::All, flap));
+        let flows = self.steady.iter().map(|(flow, which, how)| (flow, *which, *how)).chain(flapping);
+        flows.flat_map(|(flow, which, how)| wrongs(seen, flow, which, how)).collect()
     }
 }
 
 /// One flow between all pods of these names, in every family both have.
-fn wrongs(seen: &Seen, flow: &FaultyFlow, how: Treatment) -> Vec<Wrong> {
+fn wrongs(seen: &Seen, flow: &FaultyFlow, which: Packets, how: Treatment) -> Vec<Wrong> {
     let addresses = |name: &str| {
         let ids = seen.names.get(name).into_iter().flatten();
         ids.filter_map(|id| seen.world.addresses(*id)).collect::<Vec<_>>()
@@ -101,7 +102,7 @@ fn wrongs(seen: &Seen, flow: &FaultyFlow, how: Treatment) -> Vec<Wrong> {
         for to in &destinations {
             let pairs =
                 [Family::V4, Family::V6].into_iter().filter_map(|family| Some((from.of(family)?, to.of(family)?)));
-            found.extend(pairs.map(|(from, to)| Wrong { from, to, port: flow.port, how }));
+            found.extend(pairs.map(|(from, to)| Wrong { from, to, port: flow.port, which, how }));
         }
     }
     found

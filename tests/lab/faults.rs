@@ -1,7 +1,7 @@
 //! Each fault does what it says, from the first change on, and nothing else.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use crate::{Body, block_on};
 pub fn trials() -> Vec<(&'static str, Body)> {
     vec![
         ("leak: one flow passes, from the first change on", leak),
+        ("leak-repeats: of one flow repeated first packets pass, and only those", leak_repeats),
         ("cut: one flow is dropped, from the first change on", cut),
         ("reject: what is denied is answered", reject),
         ("kill-listener: one port answers as if nobody listened", kill_listener),
@@ -77,6 +78,32 @@ fn leak(entered: Entered, runtime: Arc<Runtime>) -> Result<(), Failed> {
     let flow = "intruder -> data-store:5432/tcp";
     let seen = Seen::Reached("data-store".into());
     block_on(&runtime, changes_one(entered, "leak=intruder->data-store:5432/tcp", flow, seen))
+}
+
+fn leak_repeats(entered: Entered, runtime: Arc<Runtime>) -> Result<(), Failed> {
+    block_on(&runtime, async {
+        let made = pipeline();
+        let mut raised = raise(entered, &made, &["leak-repeats=intruder->data-store:5432/tcp"]).await?;
+        let _servers = serve(&raised, &made).await?;
+        raised.enact(&[], &made.world).await.map_err(text)?;
+        compare("first packets", &matrix(&raised, &made).await, &expected(&made, &Seen::Silent, meant))?;
+        // The kernel repeats one after about 1 s, and again 2 s later.
+        for (from, passes) in [("intruder", true), ("impostor", false)] {
+            let at = made.world.addresses(made.find("data-store")).unwrap_or_default();
+            for address in at.iter() {
+                let at = SocketAddr::new(address, 5432);
+                let began = clock::now();
+                let patient = move || TcpStream::connect_timeout(&at, Duration::from_millis(2500)).is_ok();
+                let passed = raised.inside(made.find(from), patient).await.map_err(text)?;
+                let took = clock::now().since(began);
+                if passed != passes || took < Duration::from_millis(900) {
+                    return Err(format!("{from} to {at}: passed is {passed} after {took:?}").into());
+                }
+            }
+        }
+        tear_down(raised).await?;
+        Ok(())
+    })
 }
 
 fn cut(entered: Entered, runtime: Arc<Runtime>) -> Result<(), Failed> {

@@ -20,6 +20,9 @@ use crate::model::port::Port;
 pub enum Fault {
     /// `leak=FROM->TO:PORT/PROTO`: the flow passes whatever the policies say.
     Leak(FaultyFlow),
+    /// `leak-repeats=FROM->TO:PORT/tcp`: only the kernel's repeats of a connection's first packet pass whatever the
+    /// policies say.
+    LeakRepeats(FaultyFlow),
     /// `cut=FROM->TO:PORT/PROTO`: the flow is dropped whatever the policies say.
     Cut(FaultyFlow),
     /// `flap=FROM->TO:PORT/PROTO@PERIOD`: the flow is let through for one period and dropped for the next, over and
@@ -114,6 +117,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Leak(flow) => write!(f, "leak={flow}"),
+            Self::LeakRepeats(flow) => write!(f, "leak-repeats={flow}"),
             Self::Cut(flow) => write!(f, "cut={flow}"),
             Self::Flap(flow, period) => write!(f, "flap={flow}@{}", parse::show(*period)),
             Self::Late(by) => write!(f, "late={}", parse::show(*by)),

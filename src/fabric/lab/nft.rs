@@ -15,19 +15,18 @@
 mod expression;
 mod generation;
 mod message;
-
-use std::net::IpAddr;
+mod wrong;
 
 use netlink_packet_netfilter::nftables::Expressions;
 use netlink_sys::protocols::NETLINK_NETFILTER;
 
 use super::compile::Guard;
 use super::netlink::{Channel, NetlinkError, Request};
-use crate::model::endpoint::Family;
 use crate::model::port::{Port, Protocol};
-use expression::{Decision, Which};
+use expression::Decision;
 pub(super) use generation::Generation;
 use message::Base;
+pub use wrong::{Packets, Treatment, Wrong};
 
 const TABLE: &str = "leakproof";
 const FORWARD: &str = "forward";
@@ -60,28 +59,6 @@ impl Denial {
             }
         }
     }
-}
-
-/// A flow treated wrongly on purpose.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wrong {
-    /// The source.
-    pub from: IpAddr,
-    /// The destination, of the same family.
-    pub to: IpAddr,
-    /// The destination's port.
-    pub port: Port,
-    /// How.
-    pub how: Treatment,
-}
-
-/// How a flow is treated whatever the policies say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Treatment {
-    /// It passes.
-    Pass,
-    /// It is dropped.
-    Cut,
 }
 
 /// Whether a node forwards anything.
@@ -243,7 +220,7 @@ impl Firewall {
         self.next += 1;
         let (generation, requests) = Generation::build(TABLE, number, &self.guards, self.denial);
         let mut all = frame();
-        all.extend(self.wrongs.iter().map(|wrong| message::new_rule(TABLE, FAULT, wrong.steps())));
+        all.extend(wrong::rules(&self.wrongs));
         all.extend(requests);
         all.extend(jump_to(&generation));
         self.commit_in_parts(all)?;
@@ -266,7 +243,7 @@ impl Firewall {
             return Vec::new();
         }
         let mut requests = vec![message::flush_chain(TABLE, FAULT)];
-        requests.extend(wrongs.iter().map(|wrong| message::new_rule(TABLE, FAULT, wrong.steps())));
+        requests.extend(wrong::rules(wrongs));
         requests
     }
 
@@ -316,22 +293,6 @@ fn frame() -> Vec<Request> {
     ]
 }
 
-impl Wrong {
-    fn steps(&self) -> Vec<Expressions> {
-        let family = Family::of(self.to);
-        let mut steps = expression::family(family).to_vec();
-        steps.extend(expression::address(family, Which::Source, bytes(self.from)));
-        steps.extend(expression::address(family, Which::Destination, bytes(self.to)));
-        steps.extend(expression::protocol(self.port.protocol));
-        steps.extend(expression::port(self.port.number.get()));
-        steps.push(match self.how {
-            Treatment::Pass => Decision::Accept.step(),
-            Treatment::Cut => Decision::Drop.step(),
-        });
-        steps
-    }
-}
-
 /// Makes a port of the calling thread's network namespace answer as if nothing listened there, to its own pod too.
 pub(super) fn deafen(port: Port) -> Result<(), NetlinkError> {
     let mut steps = expression::protocol(port.protocol).to_vec();
@@ -374,13 +335,6 @@ fn commit(channel: &mut Channel, requests: Vec<Request>) -> Result<(), NetlinkEr
     batch.extend(requests);
     batch.push(message::end());
     channel.commit(&batch)
-}
-
-fn bytes(address: IpAddr) -> Vec<u8> {
-    match address {
-        IpAddr::V4(v4) => v4.octets().to_vec(),
-        IpAddr::V6(v6) => v6.octets().to_vec(),
-    }
 }
 
 #[cfg(test)]

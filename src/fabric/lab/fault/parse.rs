@@ -39,6 +39,14 @@ pub enum FaultSyntax {
         /// The part.
         text: String,
     },
+    /// A protocol that repeats nothing by itself.
+    #[error("nothing repeats the first packet of `{port}`; fault `{kind}` is for tcp")]
+    Unrepeated {
+        /// The kind.
+        kind: &'static str,
+        /// The port.
+        port: Port,
+    },
     /// A part that should be a node is not.
     #[error("`{text}` is no node; write its number, counted from 1")]
     Node {
@@ -47,7 +55,7 @@ pub enum FaultSyntax {
     },
 }
 
-const KINDS: &str = "`leak`, `cut`, `flap`, `late`, `reject`, `lose-node`, `open-moment`, `late-set`, \
+const KINDS: &str = "`leak`, `leak-repeats`, `cut`, `flap`, `late`, `reject`, `lose-node`, `open-moment`, `late-set`, \
     `stop-forwarding`, `no-route`, `late-pod`, `open-pod`, \
     `kill-listener`, `wrong-server`, `kill-agent`, `stop-agent` and `cut-stream`";
 
@@ -61,6 +69,9 @@ impl FromStr for Fault {
         };
         match kind {
             "leak" => parse("leak", "leak=FROM->TO:PORT/PROTO", &|rest| Some(flow(rest)?.map(Self::Leak))),
+            "leak-repeats" => parse("leak-repeats", "leak-repeats=FROM->TO:PORT/tcp", &|rest| {
+                Some(flow(rest)?.and_then(|flow| repeated("leak-repeats", flow)).map(Self::LeakRepeats))
+            }),
             "cut" => parse("cut", "cut=FROM->TO:PORT/PROTO", &|rest| Some(flow(rest)?.map(Self::Cut))),
             "flap" => parse("flap", "flap=FROM->TO:PORT/PROTO@PERIOD", &|rest| {
                 let (rest, period) = rest.rsplit_once('@')?;
@@ -130,6 +141,14 @@ fn flow(text: &str) -> Option<Result<FaultyFlow, FaultSyntax>> {
     Some(port(number).map(|port| FaultyFlow { from, to, port }))
 }
 
+/// Only TCP sends a first packet again that nobody answers.
+fn repeated(kind: &'static str, flow: FaultyFlow) -> Result<FaultyFlow, FaultSyntax> {
+    match flow.port.protocol {
+        Protocol::Tcp => Ok(flow),
+        Protocol::Udp | Protocol::Sctp => Err(FaultSyntax::Unrepeated { kind, port: flow.port }),
+    }
+}
+
 fn at_port(text: &str) -> Option<Result<FaultyPort, FaultSyntax>> {
     let (at, number) = text.rsplit_once(':')?;
     let at = name(at)?;
@@ -197,6 +216,7 @@ mod tests {
     fn every_fault_is_shown_as_it_is_written() {
         let rows = [
             "leak=intruder->data-store:5432/tcp",
+            "leak-repeats=a->b:80/tcp",
             "cut=a->b:53/udp",
             "flap=a->b:80/tcp@200ms",
             "late=1s",
@@ -229,6 +249,7 @@ mod tests {
             ("leak=->b:1/tcp", "is written `leak=FROM->TO:PORT/PROTO`", "no source's name"),
             ("leak=a->b:0/tcp", "`0/tcp` is no port", "port 0"),
             ("leak=a->b:1/icmp", "`1/icmp` is no port", "a protocol without ports"),
+            ("leak-repeats=a->b:53/udp", "nothing repeats the first packet of `53/udp`", "a datagram is sent once"),
             ("late=soon", "`soon` is no length of time", "no duration"),
             ("late=-1s", "`-1s` is no length of time", "a negative duration"),
             ("flap=a->b:1/tcp@0s", "`0s` is no length of time", "a period of nothing"),

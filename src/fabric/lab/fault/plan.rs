@@ -51,6 +51,8 @@ pub(in crate::fabric::lab) struct FaultPlan {
     pub(in crate::fabric::lab) late: Duration,
     /// Flows that are treated wrongly all the time.
     pub(in crate::fabric::lab) wrong: Vec<(EndpointId, EndpointId, Port, Treatment)>,
+    /// Flows of which only repeated first packets are let through, all the time.
+    pub(in crate::fabric::lab) repeated: Vec<(EndpointId, EndpointId, Port)>,
     /// Flows that change to and fro.
     pub(in crate::fabric::lab) flaps: Vec<(EndpointId, EndpointId, Port, Duration)>,
     /// How pods that are added are treated at first, and for how long.
@@ -82,6 +84,10 @@ impl FaultPlan {
         };
         match fault {
             Fault::Leak(flow) => self.wrong.push(lookup.flow(flow, Treatment::Pass)?),
+            Fault::LeakRepeats(flow) => {
+                let (from, to, port, _) = lookup.flow(flow, Treatment::Pass)?;
+                self.repeated.push((from, to, port));
+            }
             Fault::Cut(flow) => self.wrong.push(lookup.flow(flow, Treatment::Cut)?),
             Fault::Flap(flow, period) => {
                 let (from, to, port, _) = lookup.flow(flow, Treatment::Pass)?;

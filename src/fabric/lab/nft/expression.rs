@@ -2,6 +2,9 @@
 //!
 //! The constants are the kernel's (`include/uapi/linux/netfilter/nf_tables.h`), for what the crate has no words for.
 
+use std::net::IpAddr;
+use std::time::Duration;
+
 use netlink_packet_core::{DefaultNla, Emitable, Nla};
 use netlink_packet_netfilter::nftables::{
     Cmp, DataAttribute, Expressions, Immediate, Lookup, Meta, MetaKey, Operator, Payload, Register, Verdict,
@@ -85,6 +88,14 @@ pub(super) fn port(number: u16) -> [Expressions; 2] {
     [load_port(Register::Reg1), equal(Register::Reg1, number.to_be_bytes().to_vec())]
 }
 
+/// An address as it stands in a packet.
+pub(super) fn bytes(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(v4) => v4.octets().to_vec(),
+        IpAddr::V6(v6) => v6.octets().to_vec(),
+    }
+}
+
 /// Loads an address: one register of 4 bytes, or four.
 pub(super) fn load_address(family: Family, which: Which, to: Register) -> Expressions {
     let (offset, length) = match (family, which) {
@@ -99,6 +110,11 @@ pub(super) fn load_address(family: Family, which: Which, to: Register) -> Expres
 /// Loads the destination port: TCP, UDP and SCTP all have it in the same place.
 pub(super) fn load_port(to: Register) -> Expressions {
     load(TRANSPORT_HEADER, 2, 2, to)
+}
+
+/// Loads the source port, which all three have before it.
+pub(super) fn load_source_port(to: Register) -> Expressions {
+    load(TRANSPORT_HEADER, 0, 2, to)
 }
 
 /// Loads the protocol's number.
@@ -118,6 +134,28 @@ pub(super) fn decide_by(map: &str, from: Register) -> Expressions {
         Lookup::SourceRegister(from),
         Lookup::DestinationRegister(Register::Verdict),
     ])
+}
+
+/// Only packets whose loaded register was met before, and is remembered in the set for so long since. The kernel has
+/// no word for that: each element has a limit of one packet, and what is over it was not the first.
+pub(super) fn seen_before(set: &str, id: u32, from: Register, remembered: Duration) -> Expressions {
+    // NFTA_LIMIT_RATE, _UNIT (s), _BURST, _TYPE = NFT_LIMIT_PKTS, _FLAGS = NFT_LIMIT_F_INV: one in an hour, and not over.
+    let limit = [wide_nla(1, 1), wide_nla(2, 3600), number_nla(3, 1), number_nla(4, 0), number_nla(5, 1)];
+    // NFTA_EXPR_NAME, NFTA_EXPR_DATA.
+    let limit = [DefaultNla::new(1, b"limit\0".to_vec()), nested_nla(2, &limit)];
+    let milliseconds = u64::try_from(remembered.as_millis()).unwrap_or(u64::MAX);
+    Expressions::Other {
+        expression_type: "dynset".into(),
+        // NFTA_DYNSET_SET_NAME, _SET_ID, _OP = NFT_DYNSET_OP_ADD, _SREG_KEY, _TIMEOUT (ms), _EXPR.
+        attributes: vec![
+            DefaultNla::new(1, [set.as_bytes(), b"\0"].concat()),
+            number_nla(2, id),
+            number_nla(3, 0),
+            number_nla(4, from.into()),
+            wide_nla(6, milliseconds),
+            nested_nla(7, &limit),
+        ],
+    }
 }
 
 /// Only packets of connections that were let through before, and errors about them.
@@ -213,6 +251,11 @@ pub(super) fn between(register: Register, first: Vec<u8>, last: Vec<u8>) -> Vec<
 
 /// An attribute that holds a number; the kernel wants them big-endian here.
 pub(super) fn number_nla(kind: u16, value: u32) -> DefaultNla {
+    DefaultNla::new(kind, value.to_be_bytes().to_vec())
+}
+
+/// The same for a long one.
+fn wide_nla(kind: u16, value: u64) -> DefaultNla {
     DefaultNla::new(kind, value.to_be_bytes().to_vec())
 }
 

@@ -2,7 +2,6 @@
 //! the ones in force and be switched to by one jump.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
 
 use netlink_packet_netfilter::nftables::{Expressions, Register};
 
@@ -41,7 +40,7 @@ impl Generation {
             rules.extend(denial.rules().into_iter().map(|steps| message::new_rule(table, &chain, steps)));
             for pod in &guard.pods {
                 let entries = jumps.entry((guard.direction, Family::of(*pod))).or_default();
-                entries.push((bytes(*pod), Decision::Jump(chain.clone())));
+                entries.push((expression::bytes(*pod), Decision::Jump(chain.clone())));
             }
         }
         // A packet meets its source's guard first, then its destination's, as it would with two nodes between them.
@@ -154,7 +153,7 @@ impl Writer<'_> {
                         .iter()
                         .filter(|(address, _)| Family::of(*address) == family)
                         .map(|(address, port)| {
-                            let mut key = bytes(*address);
+                            let mut key = expression::bytes(*address);
                             key.extend(port_key(expression::number(port.protocol), port.number.get()));
                             key
                         })
@@ -248,11 +247,4 @@ fn elements(ranges: &[Range]) -> Elements {
 fn port_key(protocol: u8, port: u16) -> Vec<u8> {
     let [high, low] = port.to_be_bytes();
     vec![protocol, 0, 0, 0, high, low, 0, 0]
-}
-
-fn bytes(address: IpAddr) -> Vec<u8> {
-    match address {
-        IpAddr::V4(v4) => v4.octets().to_vec(),
-        IpAddr::V6(v6) => v6.octets().to_vec(),
-    }
 }

@@ -16,12 +16,15 @@ use crate::fabric::lab::netlink::Request;
 const NFTABLES: u16 = 10;
 /// The kernel takes an attribute of up to 64 KiB; so many elements are well below it.
 const ELEMENTS_A_MESSAGE: usize = 400;
+/// The most that a set holds which is filled by packets: every port there is.
+const REMEMBERED: u32 = 65_536;
 /// `NFT_DATA_VERDICT`.
 const VERDICT: u32 = 0xffff_ff00;
 
 /// The type of a set's key. The kernel needs the lengths only; the numbers are for `nft list ruleset`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Key {
+    Port,
     V4,
     V6,
     ProtocolPort,
@@ -37,6 +40,7 @@ impl Key {
         const PROTOCOL: u32 = 12;
         const PORT: u32 = 13;
         match self {
+            Self::Port => PORT,
             Self::V4 => V4,
             Self::V6 => V6,
             Self::ProtocolPort => PROTOCOL << 6 | PORT,
@@ -45,9 +49,18 @@ impl Key {
         }
     }
 
+    /// The length of the whole, in bytes: several fields are padded to 4 each.
+    fn length(self) -> u32 {
+        match self.fields() {
+            [only] => *only,
+            several => several.iter().map(|field| field.next_multiple_of(4)).sum(),
+        }
+    }
+
     /// The length of each field, in bytes.
     fn fields(self) -> &'static [u32] {
         match self {
+            Self::Port => &[2],
             Self::V4 => &[4],
             Self::V6 => &[16],
             Self::ProtocolPort => &[1, 2],
@@ -195,6 +208,20 @@ pub(super) fn new_map(table: &str, map: &str, id: u32, key: Key, entries: &[(Vec
     requests
 }
 
+/// Makes a set that a rule of the same batch fills as packets come by; it goes when the rule does. `set` is a pattern.
+pub(super) fn new_memory(table: &str, set: &str, id: u32, key: Key) -> Request {
+    let attributes = vec![
+        SetAttribute::Table(table.into()),
+        SetAttribute::Name(set.into()),
+        SetAttribute::Flags(SetFlags::Anonymous | SetFlags::Timeout | SetFlags::Eval),
+        SetAttribute::KeyType(key.number()),
+        SetAttribute::KeyLen(key.length()),
+        SetAttribute::Id(id),
+        SetAttribute::Description(vec![SetDescription::Size(REMEMBERED)]),
+    ];
+    request(format!("making set `{set}`"), NfTablesMessage::NewSet(SetMessage { attributes }), NLM_F_CREATE)
+}
+
 pub(super) fn delete_set(table: &str, set: &str) -> Request {
     let attributes = vec![SetAttribute::Table(table.into()), SetAttribute::Name(set.into())];
     request(format!("removing set `{set}`"), NfTablesMessage::DeleteSet(SetMessage { attributes }), 0)
@@ -209,7 +236,6 @@ fn make_set(
     flags: SetFlags,
     data: Option<u32>,
 ) -> Request {
-    let length = key.fields().iter().map(|field| field.next_multiple_of(4)).sum();
     let count = match elements {
         Elements::Exactly(keys) => keys.len(),
         Elements::Ranges(ranges) => 2 * ranges.len(),
@@ -226,7 +252,7 @@ fn make_set(
         SetAttribute::Name(set.into()),
         SetAttribute::Flags(flags),
         SetAttribute::KeyType(key.number()),
-        SetAttribute::KeyLen(length),
+        SetAttribute::KeyLen(key.length()),
         SetAttribute::Id(id),
         SetAttribute::Description(description),
     ];

@@ -13,7 +13,7 @@ use crate::fabric::lab::compile::{Rules, compile};
 use crate::fabric::lab::fault::Deed;
 use crate::fabric::lab::link;
 use crate::fabric::lab::netlink::{NetlinkError, Request};
-use crate::fabric::lab::nft::{self, Firewall, Forwarding, Treatment, Wrong};
+use crate::fabric::lab::nft::{self, Firewall, Forwarding, Packets, Treatment, Wrong};
 use crate::model::endpoint::{EndpointId, Family, NodeOrdinal};
 use crate::model::moment::Moment;
 use crate::model::port::Port;
@@ -188,15 +188,18 @@ impl Site {
         let born = self.enforced.born.iter();
         let born =
             born.flat_map(|(id, how)| self.flows_of(*id).into_iter().map(|(from, to, port)| (from, to, port, *how)));
-        steady.chain(flapping).chain(born).flat_map(|(from, to, port, how)| self.wrong(from, to, port, how)).collect()
+        let all = steady.chain(flapping).chain(born).map(|(from, to, port, how)| (from, to, port, Packets::All, how));
+        let repeated = self.faults.repeated.iter();
+        let repeated = repeated.map(|(from, to, port)| (*from, *to, *port, Packets::Repeated, Treatment::Pass));
+        all.chain(repeated).flat_map(|(from, to, port, which, how)| self.wrong(from, to, port, which, how)).collect()
     }
 
-    fn wrong(&self, from: EndpointId, to: EndpointId, port: Port, how: Treatment) -> Vec<Wrong> {
+    fn wrong(&self, from: EndpointId, to: EndpointId, port: Port, which: Packets, how: Treatment) -> Vec<Wrong> {
         let world = &self.enforced.world;
         let (Some(from), Some(to)) = (world.addresses(from), world.addresses(to)) else { return Vec::new() };
         let pair = |family| -> Option<(IpAddr, IpAddr)> { Some((from.of(family)?, to.of(family)?)) };
         let pairs = [pair(Family::V4), pair(Family::V6)].into_iter().flatten();
-        pairs.map(|(from, to)| Wrong { from, to, port, how }).collect()
+        pairs.map(|(from, to)| Wrong { from, to, port, which, how }).collect()
     }
 
     /// Lets flapping flows flap once: through where they were cut, cut where they went through. Gives the moment.
