@@ -98,7 +98,7 @@ pub async fn execute(cli: &Cli, ground: &Ground) -> io::Result<u8> {
         Command::Run(arguments) => run::run(arguments, ground, look).await,
         Command::Watch(arguments) => watch::watch(arguments, ground, look).await,
         Command::Predict(arguments) => ask::predict(arguments, look),
-        Command::Explain(arguments) => ask::explain(arguments, look),
+        Command::Explain(arguments) => ask::explain(arguments, look).await,
         Command::Report(arguments) => render::report(arguments, look),
         Command::Diff(arguments) => render::diff(arguments, look),
         Command::Doctor(arguments) => doctor::doctor(arguments, ground, look).await,

@@ -7,6 +7,7 @@
 //!
 //! Verdicts are shown before tear-down, so that a tear-down that hangs or fails costs nobody a verdict.
 
+mod again;
 mod ask;
 mod assemble;
 mod carry;
@@ -33,10 +34,11 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use crate::watch::Quiet;
+pub use again::Again;
 pub use ask::explain;
 pub use cluster::{
     Adopt, Connected, Deed, Leftovers, OptionSyntax, Options as ClusterOptions, PullSecret, Selected, Toleration,
-    clean, connect, dry_run, in_cluster, leftovers,
+    adopted, clean, connect, dry_run, in_cluster, leftovers,
 };
 pub use doctor::Minor as CalicoMinor;
 pub use error::{Refusal, chain};
@@ -76,6 +78,8 @@ pub struct Order<'a> {
     pub artifacts: Option<&'a Path>,
     /// Deliberate faults of the lab, as written.
     pub faults: &'a [String],
+    /// What suggested commands need.
+    pub again: Again,
 }
 
 /// What to keep after the verdicts.

@@ -54,6 +54,14 @@ impl AdoptArguments {
         self.adopt.then(|| Adopt { makes: self.makes.iter().cloned().collect(), selected })
     }
 
+    /// The options that say which world is adopted, as they would be typed.
+    pub(super) fn words(&self) -> Vec<String> {
+        let outputs =
+            self.pulumi_outputs.iter().flat_map(|file| ["--pulumi-outputs".to_owned(), file.display().to_string()]);
+        let makes = self.makes.iter().flat_map(|name| ["--make-namespace".to_owned(), name.clone()]);
+        self.adopt.then(|| "--adopt".to_owned()).into_iter().chain(outputs).chain(makes).collect()
+    }
+
     /// How scenarios are read; outputs are read here, once for all of them.
     pub(super) fn reading(&self) -> Result<Reading, u8> {
         if !self.adopt {

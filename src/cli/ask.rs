@@ -1,17 +1,19 @@
-//! `leakproof predict` and `leakproof explain`: what needs no network.
+//! `leakproof predict` and `leakproof explain`: what needs no network, unless the policies are to be read from a cluster.
 
 use std::io;
 use std::path::PathBuf;
 
 use clap::Args;
 
+use super::adopt::{self, AdoptArguments};
+use super::cluster::Which;
 use super::output::{self, Look};
 use crate::exit::{self, Exit};
 use crate::model::document::Strictness;
 use crate::model::port::Port;
 use crate::report;
 use crate::report::file::save;
-use crate::run::{self, Refusal};
+use crate::run::{self, ClusterOptions, Refusal};
 use crate::scenario::{Scenario, Stage};
 
 /// Arguments of `predict`.
@@ -36,7 +38,13 @@ pub struct PredictArguments {
 
 /// Arguments of `explain`.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Example:\n  leakproof explain scenarios/ai-data-pipeline.yaml impostor data-store 5432/tcp")]
+#[command(
+    after_help = "Without --adopt no cluster is asked anything. With it the policies, labels and workloads that are in the \
+    cluster now take the place of what the file says, as they do in `leakproof run --adopt`; nothing is made there.\n\n\
+    Examples:\n  \
+    leakproof explain scenarios/ai-data-pipeline.yaml impostor data-store 5432/tcp\n  \
+    leakproof explain scenarios/ai-data-pipeline.yaml impostor data-store 5432/tcp --adopt --context prod"
+)]
 pub struct ExplainArguments {
     /// The scenario
     #[arg(value_name = "SCENARIO")]
@@ -53,6 +61,12 @@ pub struct ExplainArguments {
     /// In which stage: `policies` (the default) or a step's name
     #[arg(long, value_name = "STAGE")]
     pub stage: Option<String>,
+    /// Which cluster.
+    #[command(flatten)]
+    pub which: Which,
+    /// Somebody else's world.
+    #[command(flatten)]
+    pub adopting: AdoptArguments,
 }
 
 /// Shows what the policies mean.
@@ -81,8 +95,8 @@ pub fn predict(arguments: &PredictArguments, look: &Look) -> io::Result<u8> {
 ///
 /// # Errors
 /// Where output cannot be written.
-pub fn explain(arguments: &ExplainArguments, look: &Look) -> io::Result<u8> {
-    let scenario = match super::load(&arguments.scenario, Strictness::Normal, look) {
+pub async fn explain(arguments: &ExplainArguments, look: &Look) -> io::Result<u8> {
+    let scenario = match read(arguments, look).await {
         Ok(scenario) => scenario,
         Err(code) => return Ok(code),
     };
@@ -96,6 +110,38 @@ pub fn explain(arguments: &ExplainArguments, look: &Look) -> io::Result<u8> {
         Err(refusal) => {
             output::complain(&run::chain(&refusal));
             Ok(refusal.exit())
+        }
+    }
+}
+
+/// The scenario as it is written, or as it is in a cluster; where it cannot be had that is told, and this is the exit code.
+async fn read(arguments: &ExplainArguments, look: &Look) -> Result<Scenario, u8> {
+    let (adopting, context) = (&arguments.adopting, arguments.which.context.as_deref());
+    if !adopting.adopt {
+        if context.is_some() {
+            output::complain(
+                "--context is for --adopt: without it what the file says is explained, and no cluster asked",
+            );
+            return Err(exit::USAGE);
+        }
+        return super::load(&arguments.scenario, Strictness::Normal, look);
+    }
+    let scenario = adopt::load(&arguments.scenario, Strictness::Normal, &adopting.reading()?, look)?;
+    let looked = async {
+        let options = ClusterOptions { adopt: adopting.options(), ..ClusterOptions::default() };
+        let connected = run::connect(context, options).await?;
+        run::adopted(&connected, &scenario).await
+    };
+    match looked.await {
+        Ok((scenario, told)) => {
+            if !look.quiet {
+                told.iter().for_each(|text| output::complain(&format!("warning: {text}")));
+            }
+            Ok(scenario)
+        }
+        Err(refusal) => {
+            output::complain(&run::chain(&refusal));
+            Err(refusal.exit())
         }
     }
 }

@@ -53,6 +53,22 @@ impl PodArguments {
     }
 }
 
+impl PodArguments {
+    /// As they would be typed.
+    pub(super) fn words(&self) -> Vec<String> {
+        let pairs = |option: &'static str, pairs: &[(String, String)]| -> Vec<(&'static str, String)> {
+            pairs.iter().map(|(key, value)| (option, format!("{key}={value}"))).collect()
+        };
+        let mut all: Vec<(&str, String)> =
+            self.agent_image.iter().map(|image| ("--agent-image", image.clone())).collect();
+        all.extend(pairs("--node-selector", &self.node_selector));
+        all.extend(self.tolerations.iter().map(|one| ("--toleration", one.to_string())));
+        all.extend(self.pull_secrets.iter().map(|one| ("--pull-secret", one.to_string())));
+        all.extend(pairs("--request", &self.requests));
+        all.into_iter().flat_map(|(option, value)| [option.to_owned(), value]).collect()
+    }
+}
+
 fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),

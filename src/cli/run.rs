@@ -13,7 +13,7 @@ use crate::exit::{self, Exit};
 use crate::model::document::{Document, Strictness};
 use crate::report;
 use crate::report::file::{SaveError, save};
-use crate::run::{self, ClusterOptions, Connected, Ground, Keep, Need, Order, Stop, Until, Vigil};
+use crate::run::{self, Again, ClusterOptions, Connected, Ground, Keep, Need, Order, Stop, Until, Vigil};
 
 /// Arguments of `run`.
 #[derive(Debug, Clone, Args)]
@@ -205,6 +205,25 @@ impl RunArguments {
         ClusterOptions { adopt: self.adopting.options(), ..self.pods.options() }
     }
 
+    /// What suggested commands need, so that they are about the same world.
+    fn again(&self, site: &Site) -> Again {
+        match site {
+            Site::Lab => {
+                let faults = self.lab.faults.iter().flat_map(|fault| ["--fault".to_owned(), fault.clone()]);
+                Again { run: faults.collect(), explain: Vec::new() }
+            }
+            Site::Cluster(connected, _) => {
+                let context = ["--context".to_owned(), connected.context().to_owned()];
+                let adopting = self.adopting.words();
+                let explain = if self.adopting.adopt { [&adopting[..], &context[..]].concat() } else { Vec::new() };
+                let on = ["--on".to_owned(), "cluster".to_owned()];
+                let selected = self.adopting.even_if_selected.then(|| "--even-if-selected".to_owned());
+                let run = on.into_iter().chain(context).chain(self.pods.words()).chain(adopting).chain(selected);
+                Again { run: run.collect(), explain }
+            }
+        }
+    }
+
     /// Whether the list of faults is asked for, and nothing is to be run.
     pub(super) fn asks_for_faults(&self) -> bool {
         self.lab.faults.iter().any(|fault| fault == "help")
@@ -298,6 +317,7 @@ pub(super) async fn one(
         vigil: vigil.clone(),
         artifacts: artifacts.as_deref(),
         faults: &arguments.lab.faults,
+        again: arguments.again(site),
     };
     let progress = look.progress();
     let mut written = Ok(());

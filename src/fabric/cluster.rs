@@ -5,7 +5,7 @@
 //! - who: [`Cluster`] makes worlds, [`Raised`] is one; `herd` watches its pods, `dial` reaches their agents
 //! - around: `journal` holds what happened of itself, `chronicle` hears of what others do
 //! - elsewhere: `adopt` runs in namespaces and under policies that are somebody else's
-//! - end: [`sweep`] removes what has a run's mark, `gather` saves what explains a failure
+//! - end: [`sweep`] removes what has a run's mark, `gather` saves what explains a failure, `overheard` asks pods for it
 //!
 //! A scenario's namespaces, pods and policies have exactly the names it gives them: on a cluster the name of a policy's
 //! own namespace is part of its meaning. So they are created, never taken over: one that is there already ends the run
@@ -26,6 +26,7 @@ pub mod kinds;
 pub mod mark;
 mod nodes;
 pub mod options;
+mod overheard;
 pub mod plan;
 mod pods;
 mod raised;
@@ -74,6 +75,15 @@ impl Cluster {
     /// Its Kubernetes version, without a `v`.
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// The scenario in the world that is there already, where one is adopted: read, and nothing else looked at.
+    ///
+    /// # Errors
+    /// Where what is to be adopted is not there, or cannot be read.
+    pub async fn read(&self, scenario: &Scenario, run: &str) -> Result<Option<Surveyed>, ClusterError> {
+        let Some(adopt) = &self.options.adopt else { return Ok(None) };
+        adopt::read(&self.server, adopt, scenario, run).await.map(|(found, _)| Some(found))
     }
 
     /// The way to its API server.

@@ -85,6 +85,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_packed_is_what_pods_ask_for() {
+        let asked = crate::fabric::cluster::options::LOCAL_IMAGE;
+        assert_eq!(ImageName::of_this_version().to_string(), asked);
+        assert_eq!(crate::fabric::cluster::Options::default().image, asked);
+    }
+
+    #[test]
     fn names_that_a_kubelet_would_not_find_are_refused() {
         for good in ["localhost/agent:1", "registry.example:5000/team/agent:v1.2_3-x", "quay.io/a/b:0.1.0"] {
             assert_eq!(good.parse::<ImageName>().map(|name| name.to_string()), Ok(good.to_owned()), "{good}");

@@ -63,7 +63,7 @@ fn finding_call(judgement: &Judgement) -> Option<Call> {
 /// What a person would do next.
 fn next(call: Call, blame: Blame, judgement: &Judgement, flow: &Flow, who: &Who) -> String {
     let (from, to) = (who.name(flow.source), who.name(flow.destination));
-    let explain = format!("`leakproof explain {} {from} {to} {}`", who.scenario, flow.port);
+    let explain = format!("`leakproof explain {} {from} {to} {}{}`", who.scenario, flow.port, who.asking);
     if call == Call::WrongServer {
         return format!(
             "find out who holds {to}'s address at {}: a stale route, a reused address or a translation answers in its place",

@@ -86,6 +86,8 @@ pub struct Who {
     pub names: Vec<String>,
     /// The scenario's file as given on the command line, for the commands that findings suggest.
     pub scenario: String,
+    /// What comes behind these commands, from its space on, so that they ask about this stage and this world.
+    pub asking: String,
     /// When the run began, on the harness's clock: windows count from here.
     pub began: Moment,
 }

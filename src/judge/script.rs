@@ -111,7 +111,7 @@ impl Script {
     }
 
     pub(crate) fn who(&self) -> Who {
-        Who { names: self.names.clone(), scenario: "s.yaml".into(), began: Moment(0) }
+        Who { names: self.names.clone(), scenario: "s.yaml".into(), asking: String::new(), began: Moment(0) }
     }
 
     /// A judge for whom meaning is as given, and intent the same.

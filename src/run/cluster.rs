@@ -11,6 +11,7 @@ use crate::fabric::cluster::sweep::{self, Found};
 use crate::fabric::cluster::{Cluster, kinds, plan};
 use crate::model::document::Document;
 use crate::model::event::Listener;
+use crate::policy::Policy;
 use crate::scenario::Scenario;
 
 pub use crate::fabric::cluster::Options;
@@ -26,6 +27,11 @@ const TEMPER: Temper =
 pub struct Connected(Cluster);
 
 impl Connected {
+    /// The kubeconfig's context.
+    pub fn context(&self) -> &str {
+        self.0.server().context()
+    }
+
     /// The cluster itself.
     pub(super) fn cluster(&self) -> &Cluster {
         &self.0
@@ -66,6 +72,32 @@ pub fn dry_run(scenario: &Scenario, options: &Options) -> Result<Vec<Deed>, Refu
     let adopting =
         adopting.map_err(|source| Refusal::World { scenario: scenario.name().to_owned(), source: Box::new(source) })?;
     Ok(plan::plan(&adopting, options))
+}
+
+/// A scenario in the world that is there already, as a run that adopts it would have it, and what a person should know of
+/// it. Nothing is made.
+///
+/// # Errors
+/// Where what is to be adopted is not there, or cannot be read.
+pub async fn adopted(connected: &Connected, scenario: &Scenario) -> Result<(Scenario, Vec<String>), Refusal> {
+    let no_world = |source| Refusal::World { scenario: scenario.name().to_owned(), source: Box::new(source) };
+    let Some(found) = connected.0.read(scenario, "RUN").await.map_err(no_world)? else {
+        return Ok((scenario.clone(), Vec::new()));
+    };
+    let mut told = found.remarks;
+    let adopted = found.scenario.adopted();
+    told.extend(adopted.into_iter().flat_map(|adopted| &adopted.drift).map(ToString::to_string));
+    if found.scenario.stages().iter().any(|stage| stage.world.policies.iter().any(by_address)) {
+        told.push(
+            "rules by address are read with the addresses that the scenario plans: those of a run's pods are known when              they run"
+                .to_owned(),
+        );
+    }
+    Ok((found.scenario, told))
+}
+
+fn by_address(policy: &Policy) -> bool {
+    policy.manifest().to_string().contains("\"ipBlock\"")
 }
 
 /// What runs left in a cluster.

@@ -1,5 +1,6 @@
 //! A scenario's meaning held against its intent, without a network.
 
+use super::again::{Again, quoted};
 use super::assemble::{self, Numbering};
 use crate::exit::Exit;
 use crate::judge::{blame_offline, contradiction};
@@ -108,9 +109,9 @@ fn finding(
     because: String,
 ) -> Finding {
     let blame = blame_offline(intent, meaning).unwrap_or(Blame::CannotTell);
-    let of_stage = if place == 0 { String::new() } else { format!(" --stage '{}'", stage.name) };
-    let file = scenario.file().display();
-    let explain = format!("`leakproof explain {file} {} {} {}{of_stage}`", flow.from, flow.to, flow.port);
+    let asking = Again::default().explaining((place > 0).then_some(&stage.name));
+    let file = quoted(&scenario.file().display().to_string());
+    let explain = format!("`leakproof explain {file} {} {} {}{asking}`", flow.from, flow.to, flow.port);
     let next = match blame {
         Blame::PolicyTooStrict => format!("{explain} shows what the policy lacks to allow it"),
         Blame::PolicyTooOpen => format!("{explain} shows which rule lets it through"),

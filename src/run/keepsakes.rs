@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::Order;
+use super::again::{Again, quoted};
 use super::assemble::BASELINE;
 use crate::fabric::Realised;
 use crate::model::document::Document;
@@ -14,7 +16,7 @@ use crate::scenario::Scenario;
 pub(super) async fn gather<R: Realised>(
     world: &R,
     document: &Document,
-    scenario: &Scenario,
+    order: &Order<'_>,
     within: &Path,
 ) -> Vec<String> {
     if document.exit == 0 {
@@ -24,8 +26,8 @@ pub(super) async fn gather<R: Realised>(
     if let Err(error) = std::fs::create_dir_all(&folder) {
         return vec![format!("nothing was gathered: making the folder `{}`: {error}", folder.display())];
     }
-    let mut files = world.gather(&folder, &concerned(document, scenario)).await;
-    files.extend(own(document, &folder));
+    let mut files = world.gather(&folder, &concerned(document, order.scenario)).await;
+    files.extend(own(document, &order.again, &folder));
     vec![format!("gathered {} files in {}", files.len(), folder.display())]
 }
 
@@ -37,17 +39,20 @@ fn concerned(document: &Document, scenario: &Scenario) -> BTreeSet<EndpointId> {
 }
 
 /// What the run itself knows: all agents' records, judged, and how to see them and try again.
-fn own(document: &Document, folder: &Path) -> Option<String> {
+fn own(document: &Document, again: &Again, folder: &Path) -> Option<String> {
     let name = "run.json";
     let text = serde_json::to_string_pretty(document).ok()?;
     std::fs::write(folder.join(name), text).ok()?;
-    let wrong = document.stages.iter().filter(|stage| stage.name != BASELINE).flat_map(|stage| &stage.cells);
+    let file = quoted(&document.scenario.file);
     let mut lines = format!("leakproof report {}\n", PathBuf::from(name).display());
-    for cell in wrong.filter(|cell| !matches!(cell.call, Call::Ok | Call::Unsupported | Call::Unjudged)).take(20) {
-        let (flow, file) = (&cell.flow, &document.scenario.file);
-        lines.push_str(&format!("leakproof explain {file} {} {} {}\n", flow.from, flow.to, flow.port));
+    let stages = document.stages.iter().filter(|stage| stage.name != BASELINE).enumerate();
+    let cells = stages.flat_map(|(place, stage)| stage.cells.iter().map(move |cell| (place, stage, cell)));
+    let wrong = cells.filter(|(.., cell)| !matches!(cell.call, Call::Ok | Call::Unsupported | Call::Unjudged));
+    for (place, stage, cell) in wrong.take(20) {
+        let (flow, asking) = (&cell.flow, again.explaining((place > 0).then_some(&stage.name)));
+        lines.push_str(&format!("leakproof explain {file} {} {} {}{asking}\n", flow.from, flow.to, flow.port));
     }
-    lines.push_str(&format!("leakproof run {} --on {}\n", document.scenario.file, document.fabric.kind));
+    lines.push_str(&format!("leakproof run {file}{}\n", again.running()));
     // The commands are a help; the run's document above is what counts.
     let _missing = std::fs::write(folder.join("leakproof.txt"), lines);
     Some(name.to_owned())

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use super::again::quoted;
 use super::draft::Draft;
 use super::error::{Refusal, chain};
 use super::established::{self, Hold};
@@ -119,7 +120,7 @@ pub(super) async fn run<F: Fabric>(
     draft.close();
     show(&draft.document);
     if let Some(folder) = order.artifacts {
-        say(&keepsakes::gather(&world, &draft.document, order.scenario, folder).await);
+        say(&keepsakes::gather(&world, &draft.document, order, folder).await);
     }
 
     if order.keep == Keep::World && !stop.pulled() {
@@ -198,7 +199,8 @@ impl Voyage<'_> {
         let sightings = if scenario.bare().services.is_empty() { sightings } else { relay.clone().begin(sightings) };
         let who = Who {
             names: scenario.endpoints().iter().map(|endpoint| endpoint.name.clone()).collect(),
-            scenario: scenario.file().display().to_string(),
+            scenario: quoted(&scenario.file().display().to_string()),
+            asking: self.order.again.explaining(None),
             began: self.draft.began(),
         };
         let mut under = Under {
@@ -314,6 +316,8 @@ impl Voyage<'_> {
     async fn stage<R: Realised>(&mut self, stage: &Stage, world: &mut R, under: &mut Under) -> Result<(), String> {
         let scenario = self.order.scenario;
         self.draft.begin(&stage.name, Some(stage.cells.len() as u64));
+        let first = scenario.stages().first().is_some_and(|first| first.name == stage.name);
+        under.who.asking = self.order.again.explaining((!first).then_some(&stage.name));
         let mut after = stage.world.clone();
         settle(&mut after, world);
         let held = self.hold_denied(stage, &after, under).await?;

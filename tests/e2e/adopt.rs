@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use libtest_mimic::Failed;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{Site, document, ensure, json as json_file, told};
+use super::{PROGRAM, Site, document, ensure, json as json_file, told};
 
 /// Their namespace, as their program named it.
 const NAMESPACE: &str = "leakproof-adopt-theirs";
@@ -101,6 +101,30 @@ pub fn tells_what_differs(site: &Site) -> Result<(), Failed> {
             cluster: Some(json!(5432)),
         };
         ensure(document.drift == [expected], || format!("{:?}", document.drift))?;
+        nothing_left(site)
+    })
+}
+
+/// The file's policy says nothing of the port that the one in force opens: only who reads that one can say why.
+pub fn suggests_what_is_in_force(site: &Site) -> Result<(), Failed> {
+    deployed(site, Unready::LeftOut, |site, folder| {
+        let other = SCENARIO
+            .replace("{ port: 5432 }", "{ port: 5433 }")
+            .replace("to: store, verdict: allowed", "to: store, verdict: denied");
+        std::fs::write(folder.join("shop.yaml"), other)?;
+        let json = json_file("suggests");
+        let output = run(site, folder, &json)?;
+        let document = document(&json).map_err(|_| told(&output))?;
+        ensure(output.status.code() == Some(11), || format!("{}: {}", output.status, told(&output)))?;
+        let findings = document.stages.iter().flat_map(|stage| &stage.findings);
+        let finding = findings.last().ok_or("no finding though what is wanted is not what is in force")?;
+        let suggested = finding.next.split('`').nth(1).ok_or("nothing is suggested")?;
+        let arguments = suggested.strip_prefix("leakproof ").ok_or("another program is suggested")?;
+        // As a person would: by a shell. The context is in what is suggested.
+        let shell = Command::new("sh").args(["-c", &format!("exec {PROGRAM} {arguments}")]).output()?;
+        let said = told(&shell);
+        ensure(shell.status.success(), || format!("`{suggested}`: {}: {said}", shell.status))?;
+        ensure(said.contains(POLICY) && said.contains("allowed"), || format!("`{suggested}` says: {said}"))?;
         nothing_left(site)
     })
 }

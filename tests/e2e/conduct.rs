@@ -2,6 +2,10 @@
 
 #[path = "adopt.rs"]
 mod adopt;
+#[path = "gather.rs"]
+mod gather;
+#[path = "rights.rs"]
+mod rights;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -32,7 +36,7 @@ type Conduct = fn(&Site) -> Result<(), Failed>;
 
 /// The trials.
 pub fn trials(store: &Arc<Store>) -> Vec<Trial> {
-    let all: [(&str, Conduct); 10] = [
+    let all: [(&str, Conduct); 14] = [
         ("a run leaves nothing behind", leaves_nothing),
         ("an interrupted run leaves nothing behind", interrupted_leaves_nothing),
         ("what a killed run left is cleaned away and nothing else is", killed_is_cleaned),
@@ -43,6 +47,10 @@ pub fn trials(store: &Arc<Store>) -> Vec<Trial> {
         ("what somebody deployed is believed, and a difference to the file told", adopt::tells_what_differs),
         ("a run whose pods a Service would take for its own is refused", adopt::refuses_to_join),
         ("what a killed run left among somebody's own objects is cleaned away", adopt::killed_is_cleaned),
+        ("what findings suggest among somebody's own objects reads what is in force", adopt::suggests_what_is_in_force),
+        ("a failure is gathered with what the policy engine said on its nodes", gather::a_failure),
+        ("the rights that ci/rbac.yaml grants suffice", rights::suffice),
+        ("a run that lacks a right says which before it touches anything", rights::lacking_is_told_first),
     ];
     let trial = |(name, conduct): (&str, Conduct)| {
         let store = Arc::clone(store);
@@ -67,6 +75,8 @@ fn conclude(store: &Store, conduct: fn(&Site) -> Result<(), Failed>) -> Conclusi
 struct Site {
     runtime: tokio::runtime::Runtime,
     server: Server,
+    /// What the program is given in the place of our own, where it is to be somebody else.
+    kubeconfig: Option<PathBuf>,
 }
 
 impl Site {
@@ -75,7 +85,7 @@ impl Site {
         let runtime = runtime.map_err(|error| NoRun::Broken(error.to_string()))?;
         let context = std::env::var("LEAKPROOF_CONTEXT").ok().filter(|name| !name.is_empty());
         match runtime.block_on(Server::connect(context.as_deref())) {
-            Ok((server, _)) => Ok(Self { runtime, server }),
+            Ok((server, _)) => Ok(Self { runtime, server, kubeconfig: None }),
             Err(error) => Err(NoRun::Absent(format!("no cluster to work in: {error}"))),
         }
     }
@@ -83,6 +93,7 @@ impl Site {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(PROGRAM);
         command.args(arguments).args(["--context", self.server.context()]);
+        command.envs(self.kubeconfig.iter().map(|file| ("KUBECONFIG", file)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -212,14 +223,19 @@ fn interrupted_leaves_nothing(site: &Site) -> Result<(), Failed> {
     site.nothing_left()
 }
 
+/// A run that is killed in full flight, and has left something.
+fn begin_and_kill(site: &Site, json: &Path) -> Result<(), Failed> {
+    let mut child = site.begin(json)?;
+    child.kill()?;
+    child.wait()?;
+    ensure(!site.marked()?.is_empty(), || "the killed run had made nothing yet".into())
+}
+
 fn killed_is_cleaned(site: &Site) -> Result<(), Failed> {
     let theirs = "leakproof-conduct-theirs";
     let uid = site.make_theirs(theirs)?;
     let done = (|| {
-        let mut child = site.begin(&json("killed"))?;
-        child.kill()?;
-        child.wait()?;
-        ensure(!site.marked()?.is_empty(), || "the killed run had made nothing yet".into())?;
+        begin_and_kill(site, &json("killed"))?;
         let listed = site.say(&["clean", "--dry-run"])?;
         ensure(told(&listed).contains("Namespace ai-data-pipeline"), || told(&listed))?;
         ensure(!told(&listed).contains(theirs), || format!("`clean` means to take {theirs}: {}", told(&listed)))?;

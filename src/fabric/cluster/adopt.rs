@@ -1,8 +1,8 @@
 //! A world that is there already, deployed by somebody else: what is read of it, and how probe pods stand in it without
 //! joining it.
 //!
-//! - [`survey`] reads the namespaces and policies and makes of them the scenario that is run; `live` reads them,
-//!   `guests` finds who would take a probe pod for one of theirs
+//! - [`survey`] reads the namespaces and policies and makes of them the scenario that is run ([`read`] does no more than
+//!   that); `live` reads them, `guests` finds who would take a probe pod for one of theirs
 //! - a probe pod has a controller, an object of the run's own, so no workload adopts it, and a readiness gate that never
 //!   opens, so no Service sends it anything
 //!
@@ -40,7 +40,7 @@ pub(super) fn pod_name(run: &str, endpoint: &str) -> String {
     format!("leakproof-{run}-{endpoint}")
 }
 
-/// Reads what is there, and makes of it the scenario that is run.
+/// Reads what is there, makes of it the scenario that is run, and makes sure that its pods can stand there.
 pub(super) async fn survey(
     server: &Server,
     options: &Options,
@@ -48,6 +48,31 @@ pub(super) async fn survey(
     scenario: &Scenario,
     run: &str,
 ) -> Result<Surveyed, ClusterError> {
+    let (mut found, adopted) = read(server, adopt, scenario, run).await?;
+    pull_secrets_there(server, options, &adopted).await?;
+    match (guests::find(server, &found.scenario, &adopted).await, adopt.selected) {
+        (Ok(guests), Selected::Refused) if !guests.is_empty() => {
+            return Err(ClusterError::Selected { what: guests.join("; ") });
+        }
+        (Ok(guests), Selected::Accepted) => {
+            found.remarks.extend(guests.into_iter().map(|guest| format!("accepted by `--even-if-selected`: {guest}")));
+        }
+        (Ok(_), Selected::Refused) => {}
+        (Err(error), Selected::Refused) => return Err(error),
+        (Err(error), Selected::Accepted) => {
+            found.remarks.push(format!("who else selects the probe pods cannot be told: {error}"));
+        }
+    }
+    Ok(found)
+}
+
+/// Reads what is there, and makes of it the scenario that is run. Gives the namespaces that are adopted too.
+pub(super) async fn read(
+    server: &Server,
+    adopt: &Adopt,
+    scenario: &Scenario,
+    run: &str,
+) -> Result<(Surveyed, BTreeSet<String>), ClusterError> {
     let unfit = |source| ClusterError::Unfit { source };
     let adopted = scenario.adoptable(&adopt.makes).map_err(unfit)?;
     let (namespaces, policies, labels) = tokio::join!(
@@ -64,24 +89,9 @@ pub(super) async fn survey(
         }
         return Err(ClusterError::NotThere { missing: missing.join("; ") });
     }
-    pull_secrets_there(server, options, &adopted).await?;
     let live = Live { namespaces, labels, policies: found.policies, own: own_namespace(run) };
     let scenario = scenario.adopting(&live).map_err(unfit)?;
-    let mut remarks = found.remarks;
-    match (guests::find(server, &scenario, &adopted).await, adopt.selected) {
-        (Ok(guests), Selected::Refused) if !guests.is_empty() => {
-            return Err(ClusterError::Selected { what: guests.join("; ") });
-        }
-        (Ok(guests), Selected::Accepted) => {
-            remarks.extend(guests.into_iter().map(|guest| format!("accepted by `--even-if-selected`: {guest}")));
-        }
-        (Ok(_), Selected::Refused) => {}
-        (Err(error), Selected::Refused) => return Err(error),
-        (Err(error), Selected::Accepted) => {
-            remarks.push(format!("who else selects the probe pods cannot be told: {error}"));
-        }
-    }
-    Ok(Surveyed { scenario, remarks })
+    Ok((Surveyed { scenario, remarks: found.remarks }, adopted))
 }
 
 /// In namespaces that are somebody else's no secret is made: what images are pulled with must be there.

@@ -97,6 +97,15 @@ pub enum ClusterError {
         /// By whom, and what would come of it.
         what: String,
     },
+    /// Rights that the run would need on its way, or to remove what it made.
+    #[error(
+        "making sure that the run may do what it has to: {missing}; nothing was touched. `kubectl apply -f ci/rbac.yaml` \
+         grants what leakproof uses to its service account, and `leakproof doctor` tells all that is missing"
+    )]
+    Rights {
+        /// Which.
+        missing: String,
+    },
     /// A policy of a kind the cluster does not have.
     #[error("finding the kind `{kind}` of `{api_version}`: this cluster does not serve it")]
     NoKind {

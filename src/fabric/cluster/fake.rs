@@ -35,6 +35,8 @@ pub(super) struct Inside {
     pub(super) lose_answer: Option<String>,
     /// Kinds, by plural, that nobody may list or watch.
     pub(super) forbidden: Vec<&'static str>,
+    /// Resource and verb of rights that whoever asks does not have.
+    pub(super) unentitled: Vec<(&'static str, &'static str)>,
     /// It answers nothing but that it is away.
     pub(super) away: bool,
     /// It does not know any more what came after any version: whoever watches has to list.
@@ -123,6 +125,9 @@ impl Inside {
             [plural] => (*plural, None, None),
             _ => return refusal(404, "NotFound", path),
         };
+        if plural.starts_with("selfsubject") {
+            return (201, self.entitle(body));
+        }
         let key = |name: &str| (plural.to_owned(), namespace.map(ToOwned::to_owned), name.to_owned());
         match (method, name) {
             ("GET", None) if self.forbidden.contains(&plural) => refusal(403, "Forbidden", plural),
@@ -168,6 +173,18 @@ impl Inside {
             }
             _ => refusal(405, "MethodNotAllowed", path),
         }
+    }
+
+    /// What whoever asks may do: one right that was asked for, or a list in which everything is not.
+    fn entitle(&self, question: &Value) -> Value {
+        let mut answer = question.clone();
+        let about = |path: &str| question.pointer(&format!("/spec/resourceAttributes/{path}")).and_then(Value::as_str);
+        answer["status"] = match (about("resource"), about("verb")) {
+            (Some(resource), Some(verb)) => json!({ "allowed": !self.unentitled.contains(&(resource, verb)) }),
+            _ => json!({ "incomplete": true, "nonResourceRules": [], "resourceRules": [
+                { "verbs": [ "get" ], "apiGroups": [ "" ], "resources": [ "pods" ] } ] }),
+        };
+        answer
     }
 
     /// Which groups and kinds are served.

@@ -3,15 +3,18 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::{Api, ListParams, LogParams};
 use serde_json::Value;
 
-use super::cni::Name;
+use super::cni::{Cni, Name};
+use super::doctor::calico::{self, Metrics, NodePod};
 use super::error::Said;
 use super::mark;
+use super::overheard;
 use super::pods::CONTAINER;
 use super::raised::Raised;
 use super::server::{Place, Server};
@@ -20,6 +23,12 @@ use crate::model::endpoint::EndpointId;
 
 /// So many lines of a node's policy engine are kept.
 const LOG_LINES: i64 = 2000;
+/// Of a log, no more than its last so many bytes.
+const LOG_BYTES: usize = 4 << 20;
+/// Each thing is there after so long, or is done without: what explains a failure may be of a cluster that is failing.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// And all of it after so long: tear-down waits for it.
+const WHOLE: Duration = Duration::from_secs(60);
 
 /// Files in a folder, and what could not be got.
 struct Files<'a> {
@@ -51,6 +60,18 @@ impl Files<'_> {
 /// Gathers everything; goes on after errors.
 pub(super) async fn gather(raised: &Raised, folder: &Path, concerned: &BTreeSet<EndpointId>) -> Vec<String> {
     let mut files = Files { folder, names: Vec::new(), errors: String::new() };
+    if tokio::time::timeout(WHOLE, fill(raised, concerned, &mut files)).await.is_err() {
+        files.missed(&format!("after {} s it was given up: what is not here was not got in time", WHOLE.as_secs()));
+    }
+    files.write("commands.txt", &commands(raised, concerned));
+    if !files.errors.is_empty() {
+        let errors = std::mem::take(&mut files.errors);
+        files.write("errors.txt", &errors);
+    }
+    files.names
+}
+
+async fn fill(raised: &Raised, concerned: &BTreeSet<EndpointId>, files: &mut Files<'_>) {
     let server = &raised.server;
     let selector = mark::selector(Some(&raised.run));
     files.keep("pods.json", objects(server, "/api/v1/pods", Some(&selector)).await);
@@ -73,26 +94,20 @@ pub(super) async fn gather(raised: &Raised, folder: &Path, concerned: &BTreeSet<
         }
     }
     let nodes: BTreeSet<&str> = concerned.iter().filter_map(|id| raised.placements.get(id)?.node.as_deref()).collect();
-    engines(raised, &nodes, &mut files).await;
-    files.write("commands.txt", &commands(raised, concerned));
-    if !files.errors.is_empty() {
-        let errors = std::mem::take(&mut files.errors);
-        files.write("errors.txt", &errors);
-    }
-    files.names
+    engines(raised, &nodes, files).await;
 }
 
 /// A list as the server holds it, for a person to read.
 async fn objects(server: &Server, path: &str, selector: Option<&str>) -> Result<String, String> {
     let wanted = ListParams { label_selector: selector.map(ToOwned::to_owned), ..ListParams::default() };
     let request = kube::core::Request::new(path).list(&wanted).map_err(|error| error.to_string())?;
-    let list = server.client().request::<Value>(request).await.map_err(|error| Said::new(&error).to_string())?;
+    let list = in_time(server.client().request::<Value>(request)).await?;
     serde_json::to_string_pretty(&list).map_err(|error| error.to_string())
 }
 
 async fn events(server: &Server, namespace: &str) -> Result<String, String> {
     let api: Api<Event> = Api::namespaced(server.client(), namespace);
-    let events = api.list(&ListParams::default()).await.map_err(|error| Said::new(&error).to_string())?;
+    let events = in_time(api.list(&ListParams::default())).await?;
     Ok(events.items.iter().map(in_words).collect())
 }
 
@@ -118,25 +133,70 @@ async fn log(server: &Server, place: &Place, container: &str, lines: Option<i64>
         timestamps: true,
         ..LogParams::default()
     };
-    api.logs(&place.name, &params).await.map_err(|error| Said::new(&error).to_string())
+    let mut text = in_time(api.logs(&place.name, &params)).await?;
+    if let Some(surplus) = text.len().checked_sub(LOG_BYTES) {
+        let from = text.bytes().skip(surplus).position(|byte| byte == b'\n').map_or(text.len(), |at| surplus + at + 1);
+        text.drain(..from);
+    }
+    Ok(text)
 }
 
-/// What the policy engine said on the nodes concerned, where it is Calico.
+/// What an API server answers, if it does.
+async fn in_time<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, String> {
+    match tokio::time::timeout(PATIENCE, request).await {
+        Ok(answer) => answer.map_err(|error| Said::new(&error).to_string()),
+        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+    }
+}
+
+/// What the policy engine said on the nodes concerned, and counted, where it is Calico's; all nodes at once.
 async fn engines(raised: &Raised, nodes: &BTreeSet<&str>, files: &mut Files<'_>) {
-    let Some(cni) = raised.cni.as_ref().filter(|cni| cni.name == Name::Calico) else { return };
-    let namespace = cni.daemon_set.split('/').next().unwrap_or_default();
-    let api: Api<Pod> = Api::namespaced(raised.server.client(), namespace);
-    let found = match api.list(&ListParams::default().labels("k8s-app=calico-node")).await {
-        Ok(found) => found.items,
-        Err(error) => return files.missed(&format!("listing calico-node pods: {}", Said::new(&error))),
+    let name = "policy-engine.txt";
+    let Some(cni) = raised.cni.as_ref() else {
+        return files.write(name, "no network plugin recognised: there is no calico-node to ask\n");
     };
-    for pod in found {
-        let node = pod.spec.and_then(|spec| spec.node_name).unwrap_or_default();
-        if nodes.contains(node.as_str()) {
-            let place = Place::inside(namespace, &pod.metadata.name.unwrap_or_default());
-            let log = log(&raised.server, &place, "calico-node", Some(LOG_LINES)).await;
-            files.keep(&format!("calico-node-{node}.log"), log);
+    if !matches!(cni.name, Name::Calico | Name::Canal) {
+        return files.write(name, &format!("{cni} ({}): there is no calico-node to ask\n", cni.daemon_set));
+    }
+    let look = calico::look(&raised.server, cni).await;
+    let concerned: Vec<&NodePod> = look.pods.iter().filter(|pod| nodes.contains(pod.node.as_str())).collect();
+    files.write(name, &in_short(cni, look.metrics, &concerned, nodes));
+    let told = join_all(concerned.iter().map(|pod| async {
+        let metrics = async {
+            match look.metrics {
+                Metrics::On(port) => Some(metrics(&raised.server, pod, port).await),
+                Metrics::Off => None,
+            }
+        };
+        tokio::join!(log(&raised.server, &pod.place, "calico-node", Some(LOG_LINES)), metrics)
+    }));
+    for (pod, (log, metrics)) in concerned.iter().zip(told.await) {
+        files.keep(&format!("calico-node-{}.log", pod.node), log);
+        if let Some(metrics) = metrics {
+            files.keep(&format!("calico-node-{}.metrics", pod.node), metrics);
         }
+    }
+}
+
+/// Which engine it is, who was asked, and what was not there to be asked for.
+fn in_short(cni: &Cni, metrics: Metrics, concerned: &[&NodePod], nodes: &BTreeSet<&str>) -> String {
+    let mut text = format!("{cni} ({})\n", cni.daemon_set);
+    for node in nodes {
+        let on_it = concerned.iter().find(|pod| pod.node == *node);
+        let pod = on_it.map_or_else(|| "no calico-node can be seen there".to_owned(), |pod| pod.place.to_string());
+        let _always = writeln!(text, "on {node}: {pod}");
+    }
+    text.push_str(match metrics {
+        Metrics::On(_) => "metrics: of each, in a file beside its log\n",
+        Metrics::Off => "metrics: not enabled; FelixConfiguration `prometheusMetricsEnabled: true` has them kept\n",
+    });
+    text
+}
+
+async fn metrics(server: &Server, pod: &NodePod, port: u16) -> Result<String, String> {
+    match overheard::get(server, &pod.place, port, "metrics").await? {
+        overheard::Answer { status: 200..=299, body } => Ok(body),
+        overheard::Answer { status, .. } => Err(format!("port {port} of {} answers {status}", pod.place)),
     }
 }
 
@@ -180,4 +240,35 @@ pub(super) async fn why_late(server: &Server, pods: &[(Place, String)]) -> Strin
         }
     }
     told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::doctor::calico::Ready;
+    use super::*;
+
+    #[test]
+    fn which_engine_was_asked_is_said_and_metrics_that_are_off_are_no_error() {
+        let cni =
+            Cni { name: Name::Calico, version: Some("3.31.7".into()), daemon_set: "calico-system/calico-node".into() };
+        let pod = NodePod {
+            place: Place::inside("calico-system", "calico-node-x"),
+            node: "worker".into(),
+            version: None,
+            ready: Ready::Yes,
+        };
+        let nodes = BTreeSet::from(["worker", "worker2"]);
+        let told = in_short(&cni, Metrics::Off, &[&pod], &nodes);
+        let lines: Vec<&str> = told.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "Calico 3.31.7 (calico-system/calico-node)",
+                "on worker: `calico-system/calico-node-x`",
+                "on worker2: no calico-node can be seen there",
+                "metrics: not enabled; FelixConfiguration `prometheusMetricsEnabled: true` has them kept",
+            ]
+        );
+        assert!(in_short(&cni, Metrics::On(9091), &[], &nodes).contains("in a file beside its log"));
+    }
 }

@@ -1,6 +1,7 @@
 //! How pods are to be made where the defaults do not suit a cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::str::FromStr;
 
 use serde_json::{Value, json};
@@ -121,6 +122,20 @@ impl Toleration {
     }
 }
 
+impl fmt::Display for Toleration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.key.as_deref().unwrap_or("*"))?;
+        self.value.as_ref().map_or(Ok(()), |value| write!(f, "={value}"))?;
+        self.effect.as_ref().map_or(Ok(()), |effect| write!(f, ":{effect}"))
+    }
+}
+
+impl fmt::Display for PullSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
 impl FromStr for PullSecret {
     type Err = OptionSyntax;
 
@@ -147,7 +162,8 @@ mod tests {
             ("gpu:NoExecute", json!({ "operator": "Exists", "key": "gpu", "effect": "NoExecute" }), "an effect"),
         ];
         for (text, manifest, why) in rows {
-            assert_eq!(text.parse::<Toleration>().unwrap().manifest(), manifest, "{why}");
+            let toleration: Toleration = text.parse().unwrap();
+            assert_eq!((toleration.manifest(), toleration.to_string()), (manifest, text.to_owned()), "{why}");
         }
         for wrong in ["", "=a", "gpu:Sometimes"] {
             assert!(wrong.parse::<Toleration>().is_err(), "`{wrong}`");

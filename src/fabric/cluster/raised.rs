@@ -17,6 +17,7 @@ use super::adopt::{self, Controller};
 use super::chronicle::Chronicle;
 use super::cni::{Cni, Engine};
 use super::dial::Doors;
+use super::doctor::rights;
 use super::error::{ClusterError, Sort};
 use super::herd::Herd;
 use super::journal::Journal;
@@ -114,10 +115,15 @@ impl Raised {
                 no_policy_there(server, scenario),
             )
         };
+        let deeds = beforehand::deeds(scenario);
+        let lacking = rights::missing(server, &deeds);
         // Where policies are adopted, all there are have been read and taken into account.
         let others =
             async { if scenario.adopted().is_some() { Vec::new() } else { foreign::find(server, &named).await } };
-        let (looked, others) = tokio::join!(looked, others);
+        let (lacking, looked, others) = tokio::join!(lacking, looked, others);
+        if let Some(missing) = lacking {
+            return Err(ClusterError::Rights { missing });
+        }
         let (around, (), ()) = looked?;
         let journal = Journal::default();
         let mut raised = Self {

@@ -2,18 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Container, Pod};
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::Value;
 
 use crate::fabric::cluster::cni::Cni;
-use crate::fabric::cluster::server::Server;
+use crate::fabric::cluster::server::{Place, Server};
 use crate::model::checkup::Check;
 
 /// What is known of a cluster's Calico.
-pub(super) struct Look {
+pub(in crate::fabric::cluster) struct Look {
     pub(super) flavour: Flavour,
     /// `iptables`, `nftables`, `eBPF`, in words where it is not certain.
     pub(super) dataplane: String,
@@ -21,13 +21,13 @@ pub(super) struct Look {
     pub(super) nftables_mode: Option<String>,
     /// kube-proxy's mode, where it can be read.
     pub(super) proxy: Option<String>,
-    pub(super) metrics: Metrics,
-    pub(super) pods: Vec<NodePod>,
+    pub(in crate::fabric::cluster) metrics: Metrics,
+    pub(in crate::fabric::cluster) pods: Vec<NodePod>,
 }
 
 /// How Calico's own kinds are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Flavour {
+pub(in crate::fabric::cluster) enum Flavour {
     /// `projectcalico.org/v3` by a server of Calico's own.
     Aggregated,
     /// The same, but that server does not answer.
@@ -42,7 +42,7 @@ pub(super) enum Flavour {
 
 /// Whether Felix shows its metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Metrics {
+pub(in crate::fabric::cluster) enum Metrics {
     /// At this port.
     On(u16),
     /// It does not.
@@ -51,17 +51,16 @@ pub(super) enum Metrics {
 
 /// A calico-node pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct NodePod {
-    pub(super) namespace: String,
-    pub(super) name: String,
-    pub(super) node: String,
-    pub(super) version: Option<String>,
-    pub(super) ready: Ready,
+pub(in crate::fabric::cluster) struct NodePod {
+    pub(in crate::fabric::cluster) place: Place,
+    pub(in crate::fabric::cluster) node: String,
+    pub(in crate::fabric::cluster) version: Option<String>,
+    pub(in crate::fabric::cluster) ready: Ready,
 }
 
 /// Whether a pod is ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ready {
+pub(in crate::fabric::cluster) enum Ready {
     Yes,
     No,
 }
@@ -115,7 +114,7 @@ impl Flavour {
 }
 
 /// Looks at it. What cannot be read is taken for not being there, and said so.
-pub(super) async fn look(server: &Server, cni: &Cni) -> Look {
+pub(in crate::fabric::cluster) async fn look(server: &Server, cni: &Cni) -> Look {
     let services: Api<APIService> = Api::all(server.client());
     let flavour = services.list(&ListParams::default()).await.map_or(Flavour::Neither, |all| Flavour::of(&all.items));
     let felix = match flavour.group() {
@@ -125,23 +124,45 @@ pub(super) async fn look(server: &Server, cni: &Cni) -> Look {
     let installation = object(server, "operator.tigera.io", "v1", "Installation", "installations").await;
     let proxy: Api<ConfigMap> = Api::namespaced(server.client(), "kube-system");
     let proxy = proxy.get("kube-proxy").await.ok().and_then(|map| proxy_mode(&map));
-    let namespace = cni.daemon_set.split('/').next().unwrap_or("kube-system");
+    // The DaemonSet is called as its pods are labelled: `calico-node`, or `canal`.
+    let (namespace, name) = cni.daemon_set.split_once('/').unwrap_or(("kube-system", "calico-node"));
     let pods: Api<Pod> = Api::namespaced(server.client(), namespace);
-    let labelled = ListParams::default().labels("k8s-app=calico-node");
-    let pods = pods.list(&labelled).await.map(|all| all.items.iter().map(node_pod).collect()).unwrap_or_default();
-    let spec = |object: &Option<Value>, path: &str| object.as_ref().and_then(|one| one.pointer(path)).cloned();
-    let felix_port = spec(&felix, "/spec/prometheusMetricsPort").and_then(|port| port.as_u64());
-    let operator_port = spec(&installation, "/spec/nodeMetricsPort").and_then(|port| port.as_u64());
-    let enabled = spec(&felix, "/spec/prometheusMetricsEnabled") == Some(Value::Bool(true)) || operator_port.is_some();
-    let port = operator_port.or(felix_port).and_then(|port| u16::try_from(port).ok()).unwrap_or(9091);
+    let labelled = ListParams::default().labels(&format!("k8s-app={name}"));
+    let pods = pods.list(&labelled).await.map(|all| all.items).unwrap_or_default();
+    let metrics = metrics(felix.as_ref(), installation.as_ref(), pods.first().and_then(calico_node));
     Look {
         flavour,
         dataplane: dataplane(felix.as_ref(), installation.as_ref(), proxy.as_deref()),
-        nftables_mode: spec(&felix, "/spec/nftablesMode").and_then(|mode| mode.as_str().map(ToOwned::to_owned)),
+        nftables_mode: pointed(felix.as_ref(), "/spec/nftablesMode").and_then(Value::as_str).map(ToOwned::to_owned),
         proxy,
-        metrics: if enabled { Metrics::On(port) } else { Metrics::Off },
-        pods,
+        metrics,
+        pods: pods.iter().map(node_pod).collect(),
     }
+}
+
+fn pointed<'a>(object: Option<&'a Value>, path: &str) -> Option<&'a Value> {
+    object?.pointer(path)
+}
+
+/// Whether Felix shows its metrics. What its environment says goes over what the datastore says.
+fn metrics(felix: Option<&Value>, installation: Option<&Value>, container: Option<&Container>) -> Metrics {
+    let told = |name: &str| {
+        let all = container?.env.as_ref()?;
+        // Felix does not tell cases apart.
+        all.iter().find(|one| one.name.eq_ignore_ascii_case(name))?.value.as_deref()
+    };
+    let felix_port = pointed(felix, "/spec/prometheusMetricsPort").and_then(Value::as_u64);
+    let operator_port = pointed(installation, "/spec/nodeMetricsPort").and_then(Value::as_u64);
+    let stored =
+        pointed(felix, "/spec/prometheusMetricsEnabled") == Some(&Value::Bool(true)) || operator_port.is_some();
+    let enabled = told("FELIX_PROMETHEUSMETRICSENABLED").map_or(stored, |said| said.eq_ignore_ascii_case("true"));
+    let told_port = told("FELIX_PROMETHEUSMETRICSPORT").and_then(|port| port.parse().ok());
+    let port = told_port.or(operator_port).or(felix_port).and_then(|port| u16::try_from(port).ok()).unwrap_or(9091);
+    if enabled { Metrics::On(port) } else { Metrics::Off }
+}
+
+fn calico_node(pod: &Pod) -> Option<&Container> {
+    pod.spec.as_ref()?.containers.iter().find(|one| one.name == "calico-node")
 }
 
 /// The object called `default` of a kind.
@@ -182,16 +203,12 @@ fn dataplane(felix: Option<&Value>, installation: Option<&Value>, proxy: Option<
 
 fn node_pod(pod: &Pod) -> NodePod {
     let spec = pod.spec.as_ref();
-    let image = spec
-        .and_then(|spec| spec.containers.iter().find(|one| one.name == "calico-node"))
-        .and_then(|container| container.image.as_deref())
-        .unwrap_or_default();
+    let image = calico_node(pod).and_then(|container| container.image.as_deref()).unwrap_or_default();
     let tag = image.split('@').next().and_then(|image| image.rsplit_once(':')).map(|(_, tag)| tag);
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
     let ready = conditions.into_iter().flatten().any(|one| one.type_ == "Ready" && one.status == "True");
     NodePod {
-        namespace: pod.metadata.namespace.clone().unwrap_or_default(),
-        name: pod.metadata.name.clone().unwrap_or_default(),
+        place: Place { namespace: pod.metadata.namespace.clone(), name: pod.metadata.name.clone().unwrap_or_default() },
         node: spec.and_then(|spec| spec.node_name.clone()).unwrap_or_default(),
         version: tag.filter(|tag| !tag.contains('/')).map(|tag| tag.trim_start_matches('v').to_owned()),
         ready: if ready { Ready::Yes } else { Ready::No },
@@ -314,10 +331,30 @@ mod tests {
     }
 
     #[test]
+    fn metrics_are_where_the_environment_says_else_the_datastore() {
+        let container =
+            |env: Value| -> Container { serde_json::from_value(json!({ "name": "calico-node", "env": env })).unwrap() };
+        let on = json!({ "spec": { "prometheusMetricsEnabled": true, "prometheusMetricsPort": 9191 } });
+        let operator = json!({ "spec": { "nodeMetricsPort": 9292 } });
+        let told = |said: &str| container(json!([ { "name": "FELIX_PrometheusMetricsEnabled", "value": said } ]));
+        let port = container(json!([ { "name": "FELIX_PROMETHEUSMETRICSPORT", "value": "9393" } ]));
+        let rows = [
+            (None, None, None, Metrics::Off, "nobody says anything"),
+            (Some(&on), None, None, Metrics::On(9191), "the datastore says where"),
+            (Some(&on), Some(&operator), None, Metrics::On(9292), "the operator is asked first"),
+            (None, None, Some(told("true")), Metrics::On(9091), "the environment has it on"),
+            (Some(&on), None, Some(told("false")), Metrics::Off, "and off, whatever the datastore says"),
+            (Some(&on), None, Some(port), Metrics::On(9393), "and elsewhere"),
+        ];
+        for (felix, installation, container, expected, why) in rows {
+            assert_eq!(metrics(felix, installation, container.as_ref()), expected, "{why}");
+        }
+    }
+
+    #[test]
     fn what_does_not_fit_together_is_a_warning() {
         let pod = |node: &str, version: &str, ready| NodePod {
-            namespace: "kube-system".into(),
-            name: format!("calico-node-{node}"),
+            place: Place::inside("kube-system", &format!("calico-node-{node}")),
             node: node.into(),
             version: Some(version.into()),
             ready,

@@ -1,34 +1,20 @@
 //! Asks every calico-node how it is: its readiness and its metrics, over HTTP through a port-forward to its pod. It runs
 //! in its node's network, where both listen.
 
-use std::time::Duration;
-
 use futures::future::join_all;
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::Api;
-use tokio::io::copy_bidirectional;
-use tokio::net::TcpListener;
 
 use super::calico::{Metrics, NodePod};
-use crate::fabric::cluster::error::Said;
+use crate::fabric::cluster::overheard::{Answer, get};
 use crate::fabric::cluster::server::Server;
 use crate::model::checkup::Check;
 
 /// Where Felix says whether it is ready.
 const HEALTH_PORT: u16 = 9099;
-/// It answers at once, or something is wrong.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// What came back.
-struct Answer {
-    status: u16,
-    body: String,
-}
 
 /// Asks all of them at once.
 pub(super) async fn ask(server: &Server, pods: &[NodePod], metrics: Metrics) -> Vec<Check> {
     let mut checks = Vec::new();
-    let ready = join_all(pods.iter().map(|pod| get(server, pod, HEALTH_PORT, "readiness"))).await;
+    let ready = join_all(pods.iter().map(|pod| get(server, &pod.place, HEALTH_PORT, "readiness"))).await;
     let mut well = 0;
     for (pod, answer) in pods.iter().zip(ready) {
         match readiness(pod, answer) {
@@ -44,7 +30,7 @@ pub(super) async fn ask(server: &Server, pods: &[NodePod], metrics: Metrics) -> 
             "FelixConfiguration `prometheusMetricsEnabled: true` makes calico-node tell of itself when something fails",
         )),
         Metrics::On(port) => {
-            let answers = join_all(pods.iter().map(|pod| get(server, pod, port, "metrics"))).await;
+            let answers = join_all(pods.iter().map(|pod| get(server, &pod.place, port, "metrics"))).await;
             let told: Vec<Check> = pods.iter().zip(answers).flat_map(|(pod, answer)| felix(pod, answer)).collect();
             if told.is_empty() && !pods.is_empty() {
                 checks.push(Check::fine("metrics: every Felix is in sync, and none has failed to program anything"));
@@ -115,53 +101,16 @@ fn value(body: &str, name: &str) -> Option<f64> {
     line.rsplit_once(' ')?.1.parse().ok()
 }
 
-/// Asks one pod. The way there is a port of our own loopback, led through the API server.
-async fn get(server: &Server, pod: &NodePod, port: u16, path: &str) -> Result<Answer, String> {
-    match tokio::time::timeout(PATIENCE, get_patiently(server, pod, port, path)).await {
-        Ok(answer) => answer,
-        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
-    }
-}
-
-async fn get_patiently(server: &Server, pod: &NodePod, port: u16, path: &str) -> Result<Answer, String> {
-    let api: Api<Pod> = Api::namespaced(server.client(), &pod.namespace);
-    let mut forwarder = api.portforward(&pod.name, &[port]).await.map_err(|error| Said::new(&error).to_string())?;
-    let mut there = forwarder.take_stream(port).ok_or("no stream")?;
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(|error| error.to_string())?;
-    let near = listener.local_addr().map_err(|error| error.to_string())?;
-    let bridge = async {
-        let (mut here, _) = listener.accept().await?;
-        copy_bidirectional(&mut here, &mut there).await
-    };
-    let request = async {
-        let client = reqwest::Client::builder().no_proxy().build()?;
-        let response = client.get(format!("http://{near}/{path}")).header("connection", "close").send().await?;
-        Ok::<_, reqwest::Error>((response.status().as_u16(), response.text().await?))
-    };
-    tokio::pin!(request);
-    tokio::select! {
-        answer = &mut request => {
-            let (status, body) = answer.map_err(|error| Said::other(&error).to_string())?;
-            Ok(Answer { status, body })
-        }
-        ended = bridge => match (ended, request.await) {
-            (_, Ok((status, body))) => Ok(Answer { status, body }),
-            (Err(error), Err(_)) => Err(error.to_string()),
-            (Ok(_), Err(error)) => Err(Said::other(&error).to_string()),
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::calico::Ready;
     use super::*;
+    use crate::fabric::cluster::server::Place;
     use crate::model::checkup::State;
 
     fn pod() -> NodePod {
         NodePod {
-            namespace: "kube-system".into(),
-            name: "calico-node-x".into(),
+            place: Place::inside("kube-system", "calico-node-x"),
             node: "worker".into(),
             version: None,
             ready: Ready::Yes,

@@ -1,7 +1,15 @@
 //! The rights that leakproof uses, and whether we have them. `ci/rbac.yaml` grants exactly these; a test holds the two
 //! against each other.
+//!
+//! `doctor` asks for all of them. A run asks before it makes anything for those it cannot do without: half-way through it
+//! would leave what it has no right to remove.
 
-use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, ResourceRule, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SelfSubjectRulesReview,
+    SelfSubjectRulesReviewSpec,
+};
 use kube::api::{Api, PostParams};
 
 use crate::fabric::cluster::error::Said;
@@ -51,7 +59,7 @@ pub const USED: &[Right] = &[
     right("networking.k8s.io", "networkpolicies", &["get", "list", "create", "update", "delete"], Without::Nothing),
     right("", "nodes", &["watch"], LOG),
     right("networking.k8s.io", "networkpolicies", &["watch"], LOG),
-    right("apps", "daemonsets", &["get", "list"], Without::Nothing),
+    right("apps", "daemonsets", &["get", "list"], Without::Less("the network plugin is not recognised")),
     right("apps", "daemonsets", &["watch"], LOG),
     right("apps", "deployments", &["list", "watch"], LOG),
     right("", "services", &["get", "list", "create", "delete"], SERVICES),
@@ -77,6 +85,88 @@ pub const USED: &[Right] = &[
     right("crd.projectcalico.org", "*", &["watch"], LOG),
     right("policy.networking.k8s.io", "*", &["watch"], LOG),
 ];
+
+/// What a scenario does besides what every one does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Deed {
+    /// It changes labels.
+    Relabels,
+    /// It changes a policy.
+    Replaces,
+    /// It makes Services.
+    Serves,
+    /// It stands among what is somebody else's.
+    Adopts,
+}
+
+/// The rights that a scenario cannot be run without: resource and verb, with its group.
+fn needed(deeds: &BTreeSet<Deed>) -> Vec<(&'static Right, &'static str)> {
+    let by_verb = |verb: &str| match verb {
+        "patch" => deeds.contains(&Deed::Relabels),
+        "update" => deeds.contains(&Deed::Replaces),
+        _ => true,
+    };
+    let wanted = |right: &Right| match right.without {
+        Without::Nothing => true,
+        SERVICES => deeds.contains(&Deed::Serves),
+        ADOPTING => deeds.contains(&Deed::Adopts),
+        Without::Less(_) => false,
+    };
+    let all = USED.iter().filter(|right| wanted(right));
+    all.flat_map(|right| right.verbs.iter().filter(|verb| by_verb(verb)).map(move |verb| (right, *verb))).collect()
+}
+
+/// The rights that a scenario cannot be run without and that we do not have, in words; none where nobody can tell.
+///
+/// One question about all our rights answers most of the time. What is not among its answers may still be granted in a way
+/// that cannot be listed, so it is asked for by name.
+pub(in crate::fabric::cluster) async fn missing(server: &Server, deeds: &BTreeSet<Deed>) -> Option<String> {
+    let needed = needed(deeds);
+    let listed = listed(server).await;
+    let open: Vec<_> =
+        needed.into_iter().filter(|(right, verb)| !listed.iter().any(|rule| grants(rule, right, verb))).collect();
+    let asked = open.iter().map(|(right, verb)| allowed(server, right, verb));
+    let answers = futures::future::join_all(asked).await;
+    let denied = open.iter().zip(answers).filter(|(_, answer)| matches!(answer, Ok(false)));
+    let mut words: Vec<(&Right, Vec<&str>)> = Vec::new();
+    for ((right, verb), _) in denied {
+        match words.last_mut().filter(|(last, _)| std::ptr::eq(*last, *right)) {
+            Some((_, verbs)) => verbs.push(verb),
+            None => words.push((right, vec![verb])),
+        }
+    }
+    let words: Vec<String> = words.iter().map(|(right, verbs)| in_words(right, verbs)).collect();
+    (!words.is_empty()).then(|| words.join("; "))
+}
+
+/// `no right to create, delete pods`
+fn in_words(right: &Right, verbs: &[&str]) -> String {
+    let group = if right.group.is_empty() { String::new() } else { format!(".{}", right.group) };
+    format!("no right to {} {}{group}", verbs.join(", "), right.resource)
+}
+
+/// What we are granted by rules that hold for whole clusters, as far as they can be listed. Rules of one namespace may be
+/// among them, of one where nobody is likely to be granted anything.
+async fn listed(server: &Server) -> Vec<ResourceRule> {
+    let question = SelfSubjectRulesReview {
+        spec: SelfSubjectRulesReviewSpec { namespace: Some("kube-node-lease".to_owned()) },
+        ..SelfSubjectRulesReview::default()
+    };
+    let api: Api<SelfSubjectRulesReview> = Api::all(server.client());
+    let answer = api.create(&PostParams::default(), &question).await;
+    answer.ok().and_then(|answer| answer.status).map(|status| status.resource_rules).unwrap_or_default()
+}
+
+/// Whether a rule grants a right on all objects of its resource.
+fn grants(rule: &ResourceRule, right: &Right, verb: &str) -> bool {
+    let has = |list: Option<&Vec<String>>, wanted: &str| {
+        list.is_some_and(|list| list.iter().any(|one| one == "*" || one == wanted))
+    };
+    rule.verbs.iter().any(|one| one == "*" || one == verb)
+        && has(rule.api_groups.as_ref(), right.group)
+        && has(rule.resources.as_ref(), right.resource)
+        && rule.resource_names.as_ref().is_none_or(Vec::is_empty)
+}
 
 /// Asks for every right. One line for all that are there, and one for each resource where some are not.
 pub(super) async fn ask(server: &Server) -> Vec<Check> {
@@ -105,8 +195,7 @@ fn checks(answers: &[(&Right, &str, Result<bool, Said>)]) -> Vec<Check> {
     let has = answers.len() - missing.iter().map(|(_, verbs)| verbs.len()).sum::<usize>();
     let mut checks = vec![Check::fine(format!("{has} of the {} rights that leakproof uses", answers.len()))];
     checks.extend(missing.into_iter().map(|(right, verbs)| {
-        let group = if right.group.is_empty() { String::new() } else { format!(".{}", right.group) };
-        let what = format!("no right to {} {}{group}", verbs.join(", "), right.resource);
+        let what = in_words(right, &verbs);
         let check = match right.without {
             Without::Nothing => Check::error(what),
             Without::Less(lost) => Check::warning(format!("{what}: {lost}")),
@@ -139,7 +228,7 @@ async fn allowed(server: &Server, right: &Right, verb: &str) -> Result<bool, Sai
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeMap;
 
     use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 
@@ -173,6 +262,53 @@ mod tests {
         assert_eq!(binding.role_ref.name, role.metadata.name.unwrap());
         assert_eq!(account["metadata"]["name"], subject.name.as_str());
         assert_eq!(account["metadata"]["namespace"].as_str(), subject.namespace.as_deref());
+    }
+
+    #[test]
+    fn a_run_asks_for_what_it_does_and_no_more() {
+        let has = |deeds: &[Deed], resource: &str, verb: &str| {
+            needed(&deeds.iter().copied().collect()).iter().any(|(right, v)| right.resource == resource && *v == verb)
+        };
+        let rows = [
+            (&[][..], "pods", "create", true, "every run makes pods"),
+            (&[], "namespaces", "delete", true, "and removes namespaces"),
+            (&[], "nodes", "watch", false, "what is only less without it"),
+            (&[], "daemonsets", "list", false, "likewise"),
+            (&[], "pods", "patch", false, "no labels change"),
+            (&[Deed::Relabels], "pods", "patch", true, "now they do"),
+            (&[], "networkpolicies", "update", false, "no policy changes"),
+            (&[Deed::Replaces], "networkpolicies", "update", true, "now one does"),
+            (&[], "services", "create", false, "no Service is made"),
+            (&[Deed::Serves], "services", "create", true, "now one is"),
+            (&[Deed::Adopts], "configmaps", "create", true, "what its pods belong to"),
+            (&[Deed::Adopts], "events", "list", false, "what is gathered after a failure"),
+        ];
+        for (deeds, resource, verb, expected, why) in rows {
+            assert_eq!(has(deeds, resource, verb), expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn a_rule_grants_what_it_names_and_only_on_all_objects() {
+        let rule = |rule: serde_json::Value| -> ResourceRule { serde_json::from_value(rule).unwrap() };
+        let pods = &USED[2];
+        assert_eq!(pods.resource, "pods");
+        let json = |text: &str| serde_json::from_str(text).unwrap();
+        let rows = [
+            (r#"{ "verbs": ["get"], "apiGroups": [""], "resources": ["pods"] }"#, true, "named"),
+            (r#"{ "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"] }"#, true, "everything"),
+            (r#"{ "verbs": ["list"], "apiGroups": [""], "resources": ["pods"] }"#, false, "another verb"),
+            (r#"{ "verbs": ["get"], "apiGroups": ["apps"], "resources": ["pods"] }"#, false, "another group"),
+            (
+                r#"{ "verbs": ["get"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["x"] }"#,
+                false,
+                "of one",
+            ),
+            (r#"{ "verbs": ["get"], "nonResourceURLs": ["*"] }"#, false, "of no resource"),
+        ];
+        for (text, expected, why) in rows {
+            assert_eq!(grants(&rule(json(text)), pods, "get"), expected, "{why}");
+        }
     }
 
     #[test]

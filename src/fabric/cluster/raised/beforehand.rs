@@ -1,12 +1,13 @@
 //! What is looked at before anything is made: what the cluster is, and that nothing of what is to be made is there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::try_join_all;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::Node;
 
 use super::super::cni::{self, Cni, Engine};
+use super::super::doctor::rights::Deed;
 use super::super::error::ClusterError;
 use super::super::kinds;
 use super::super::mark::RUN;
@@ -65,6 +66,19 @@ pub(super) fn to_be_made(scenario: &Scenario) -> BTreeMap<String, Labels> {
         labels.0.insert("pod-security.kubernetes.io/enforce".to_owned(), "privileged".to_owned());
     }
     made
+}
+
+/// What the scenario does that not every one does, and needs rights of its own for.
+pub(super) fn deeds(scenario: &Scenario) -> BTreeSet<Deed> {
+    let changes = scenario.stages().iter().flat_map(|stage| &stage.changes);
+    let by_change = changes.filter_map(|change| match change {
+        Change::RelabelPod(..) | Change::RelabelNamespace(..) => Some(Deed::Relabels),
+        Change::ReplacePolicy(_) => Some(Deed::Replaces),
+        Change::CreatePolicy(_) | Change::DeletePolicy(_) | Change::AddPod(..) | Change::RemovePod(_) => None,
+    });
+    let serves = (!scenario.bare().services.is_empty()).then_some(Deed::Serves);
+    let adopts = scenario.adopted().map(|_| Deed::Adopts);
+    by_change.chain(serves).chain(adopts).collect()
 }
 
 /// Whether any pod is ever in a namespace.
