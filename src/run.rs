@@ -10,6 +10,7 @@
 mod again;
 mod ask;
 mod assemble;
+mod baseline;
 mod carry;
 mod cluster;
 mod command;
@@ -21,14 +22,17 @@ mod forecast;
 mod ground;
 mod keepsakes;
 mod lab;
+mod members;
 mod newborns;
 mod open;
 mod pacing;
 mod pipeline;
 mod stop;
 mod suspect;
+mod through;
 mod tolerance;
 mod vigil;
+mod voyage;
 
 use std::path::Path;
 use std::time::Duration;

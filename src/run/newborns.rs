@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::error::{Refusal, chain};
-use super::pipeline::{members, settle};
+use super::members::{members, settle};
 use crate::clock;
 use crate::fabric::Realised;
 use crate::judge::{Judge, Proven, Rules, Who, window};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::assemble;
 use super::error::chain;
-use super::pipeline::{Planned, Under, Voyage};
 use super::vigil::show;
+use super::voyage::{Planned, Under, Voyage};
 use crate::clock;
 use crate::judge::{Baseline, Judge, Rules};
 use crate::model::flow::{CellSet, Flow, FlowId};

@@ -13,7 +13,7 @@ use super::error::chain;
 use super::established::{self, Hold};
 use super::newborns::{self, Births, Nursery};
 use super::pacing::not_held;
-use super::pipeline::{Under, Voyage};
+use super::voyage::{Under, Voyage};
 use crate::clock;
 use crate::fabric::Realised;
 use crate::judge::Judge;
