@@ -1,0 +1,171 @@
+//! After convergence: windows, budgets, what is known, and what could not be seen.
+
+use super::*;
+
+#[test]
+fn after_convergence_nothing_is_forgiven() {
+    // What happens between 2,000 ms and the given end, to whom; what the cell is called, and what its window says.
+    let table: [(&str, Fact, u64, Call, u32, &str); 5] = [
+        ("x", Fact::Arrives, 2060, Call::Leak, 3, "a leak of three attempts"),
+        ("x", Fact::Arrives, 2020, Call::Leak, 1, "a leak of one attempt"),
+        ("a", Fact::Dropped, 2020, Call::Outage, 1, "an outage of one attempt"),
+        ("a", Fact::Dropped, 2400, Call::Outage, 20, "an outage of twenty"),
+        ("a", Fact::NoRoute, 2400, Call::Outage, 20, "no way there, where there was one: out for whoever uses it"),
+    ];
+    for (who, fact, end, call, attempts, why) in table {
+        let script = pods();
+        let (end, cell) = (at(end), script.id(who, "s"));
+        let (set, barred) = (script.set.clone(), barred(&script));
+        let script = script.reality(move |flow, launch| {
+            let this = set.table().find(flow) == Some(cell);
+            match (this && launch >= at(2000) && launch < end, barred(flow)) {
+                (true, _) => fact,
+                (false, true) => Fact::Dropped,
+                (false, false) => Fact::Arrives,
+            }
+        });
+        let mut judge = script.judge(meant(&script));
+        let now = script.play_out(&mut judge);
+        assert!(judge.converged.is_some(), "{why}");
+        let flow = script.who().named(script.set.table().get(cell).unwrap());
+        let [(opened, as_what, Turn::Opened), (closed, _, Turn::Closed { lasted })] = &judge.news()[..] else {
+            panic!("{why}: one window, that opened and closed")
+        };
+        assert_eq!((opened, closed, *as_what), (&flow, &flow, call), "{why}");
+        assert!(*lasted >= end.since(at(2000)), "{why}: {lasted:?}");
+        let judgement = judged(&script, &judge, now, who, "s");
+        assert_eq!(judgement.call(), call, "{why}: {judgement:?}");
+        let [window] = &judgement.windows[..] else { panic!("{why}: {:?}", judgement.windows) };
+        assert_eq!(window.attempts, attempts, "{why}");
+        let (before, after) = (window.right_before_us.unwrap(), window.right_after_us.unwrap());
+        assert_eq!(after - before, u64::from(attempts + 1) * 20_000, "{why}: the bounds are the attempts around it");
+        assert_eq!(window.last_wrong_us - window.first_wrong_us, u64::from(attempts - 1) * 20_000, "{why}");
+        let others = judge.verdicts(now);
+        let wrong = others.iter().filter(|(_, _, judgement)| judgement.call() != Call::Ok).count();
+        assert_eq!(wrong, 1, "{why}: nothing else is found");
+    }
+}
+
+#[test]
+fn a_long_attempt_that_gets_through_is_a_leak_though_no_short_one_did() {
+    let script = enforced(pods(), Fact::Dropped);
+    let mut judge = script.judge(meant(&script));
+    let now = script.play_out(&mut judge);
+    let flow = script.id("x", "s");
+    let long = |outcome| Sighting::Persisted { flow, launched: at(1900), ended: at(2900), outcome };
+    judge.see(&long(Outcome::Silent));
+    assert_eq!(judged(&script, &judge, now, "x", "s").call(), Call::Ok, "it did not get through");
+    judge.see(&Sighting::Persisted {
+        flow: script.id("a", "s"),
+        launched: at(1900),
+        ended: at(1901),
+        outcome: Outcome::Reached,
+    });
+    assert_eq!(judged(&script, &judge, now, "a", "s").call(), Call::Ok, "it may");
+    judge.see(&long(Outcome::Reached));
+    let judgement = judged(&script, &judge, now, "x", "s");
+    assert_eq!(judgement.call(), Call::Leak, "{judgement:?}");
+    let window = judgement.windows.last().unwrap();
+    assert_eq!((window.attempts, window.right_after_us), (1, None), "nobody knows how long it was open");
+    assert_eq!(judge.persistent(), 3);
+    assert!(judge.news().iter().any(|(_, call, turn)| (*call, *turn) == (Call::Leak, Turn::Opened)));
+}
+
+#[test]
+fn budgets_and_what_is_known_decide_what_a_window_counts_as() {
+    // x reaches s from 2,000 to 2,060 ms: three attempts of a leak of 40 to 80 ms.
+    let table = [
+        (0, false, Call::Leak, Standing::Counted, "nothing may leak"),
+        (30, false, Call::Leak, Standing::Counted, "even its lower bound is over the budget"),
+        (60, false, Call::Leak, Standing::Counted, "its upper bound is, and nobody can show that it was short enough"),
+        (200, false, Call::Ok, Standing::WithinBudget, "it is within the budget"),
+        (0, true, Call::Ok, Standing::Known, "it is known"),
+    ];
+    for (budget, known, call, standing, why) in table {
+        let script = pods();
+        let barred = barred(&script);
+        let cell = script.id("x", "s");
+        let script = script.reality(move |flow, launch| {
+            let open = launch >= at(2000) && launch < at(2060);
+            if barred(flow) && !open { Fact::Dropped } else { Fact::Arrives }
+        });
+        let tolerance = Tolerance {
+            usual: Allowance { outage: Duration::ZERO, leak: budget * MS },
+            known: known.then_some((cell, Call::Leak)).into_iter().collect(),
+            ..Tolerance::default()
+        };
+        let mut judge = script.judge(meant(&script)).tolerating(tolerance);
+        let now = script.play_out(&mut judge);
+        assert!(judge.converged.is_some(), "{why}");
+        let judgement = judged(&script, &judge, now, "x", "s");
+        assert_eq!(judgement.call(), call, "{why}: {judgement:?}");
+        assert_eq!(judgement.windows.last().map(|window| window.standing), Some(standing), "{why}: {judgement:?}");
+    }
+}
+
+#[test]
+fn a_listener_that_dies_while_watched_is_no_outage() {
+    let script = pods();
+    let (s, barred) = (script.end("s"), barred(&script));
+    let dead = |now: Moment| now >= at(2000) && now < at(2400);
+    let mut script = script.reality(move |flow, launch| match (barred(flow), flow.destination == s && dead(launch)) {
+        (true, _) => Fact::Dropped,
+        (false, true) => Fact::Rejected,
+        (false, false) => Fact::Arrives,
+    });
+    script.listens = Box::new(move |end, now| end != s || !dead(now));
+    let mut judge = script.judge(meant(&script));
+    let now = script.play_out(&mut judge);
+    let judgement = judged(&script, &judge, now, "a", "s");
+    assert_eq!(judgement.call(), Call::Inconclusive, "{judgement:?}");
+    assert_eq!(judgement.windows, [], "what may be the listener's own doing is no window");
+}
+
+#[test]
+fn no_way_there_is_an_outage_only_of_what_worked_and_may_and_never_a_denial() {
+    // Whom there is no way for, from when on, while who listens; what the cell is called.
+    type Listens = fn(EndpointId, EndpointId, Moment) -> bool;
+    let always: Listens = |_, _, _| true;
+    let dead: Listens = |end, s, now| end != s || now < at(2000);
+    let table = [
+        ("a", 2000, always, Call::Outage, "it worked, and does not any more"),
+        ("a", 0, always, Call::Inconclusive, "it never worked: perhaps nothing ever led there"),
+        ("a", 2000, dead, Call::Inconclusive, "its destination may be gone altogether"),
+        ("x", 2000, always, Call::Inconclusive, "it may not work: that there is no way is no denial, and no leak"),
+    ];
+    for (who, from, listens, call, why) in table {
+        let script = pods();
+        let (cell, s) = (script.id(who, "s"), script.end("s"));
+        let (set, barred) = (script.set.clone(), barred(&script));
+        let mut script = script.reality(move |flow, launch| {
+            match (set.table().find(flow) == Some(cell) && launch >= at(from), barred(flow)) {
+                (true, _) => Fact::NoRoute,
+                (false, true) => Fact::Dropped,
+                (false, false) => Fact::Arrives,
+            }
+        });
+        script.listens = Box::new(move |end, now| listens(end, s, now));
+        let mut judge = script.judge(meant(&script));
+        let now = script.play_out(&mut judge);
+        assert_eq!(judge.converged.is_some(), from > 0, "{why}");
+        let judgement = judged(&script, &judge, now, who, "s");
+        assert_eq!(judgement.call(), call, "{why}: {judgement:?}");
+        let since = judgement.windows.iter().filter(|window| window.first_wrong_us >= 2_000_000).count();
+        assert_eq!(since, usize::from(call == Call::Outage), "{why}: {judgement:?}");
+    }
+}
+
+#[test]
+fn what_could_not_be_seen_while_watched_is_not_read_as_quiet() {
+    let mut script = enforced(pods(), Fact::Dropped);
+    script.blind = vec![(script.end("x"), at(1800), at(2300))];
+    let mut judge = script.judge(meant(&script));
+    let now = script.play_out(&mut judge);
+    assert!(judge.converged.is_some());
+    let judgement = judged(&script, &judge, now, "x", "s");
+    assert_eq!(judgement.call(), Call::Inconclusive, "{judgement:?}");
+    assert!(judgement.unseen >= 25, "{judgement:?}");
+    assert_eq!(judgement.windows.len(), 1, "only the one before convergence: blindness is no outage and no leak");
+    // Its reached attempts were seen all the same: being reached is proof by itself.
+    assert_eq!(judged(&script, &judge, now, "x", "b").call(), Call::Ok);
+}
