@@ -119,12 +119,12 @@ pub struct Plan {
     /// Every cell's turn comes once in this, in nanoseconds; rounds overlap, none waits for the one before.
     pub interval: u64,
     /// In each turn, so many attempts are made evenly spaced over the deadline, each from a fresh source port, until
-    /// one is not silent; all are recorded. At least 1.
+    /// one is answered; all are recorded. At least 1.
     pub attempts: u32,
     /// An attempt without an answer after this is silent, in nanoseconds.
     pub deadline: u64,
-    /// A turn that comes later than this, in nanoseconds, is recorded as one missed attempt and not made; a heartbeat
-    /// later than this makes the agent blind for that time.
+    /// A turn that comes later than this, in nanoseconds, is recorded as one missed attempt and not made; one that has
+    /// begun is made whole. A heartbeat later than this makes the agent blind for that time.
     pub slack: u64,
     /// The plan ends by itself after so many turns per cell; none: only at `expires`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

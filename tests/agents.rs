@@ -411,6 +411,33 @@ async fn a_stopped_agent_is_blind_and_says_of_what_was_pending_only_what_the_ker
 }
 
 #[tokio::test]
+async fn a_turn_that_is_held_up_has_all_its_attempts() {
+    let tcp = port(7161, Protocol::Tcp);
+    let _mute = std::net::UdpSocket::bind(SocketAddr::new(IpAddr::V4(address(63)), 7162)).unwrap();
+    let sockets = Sockets::new();
+    let agent = sockets.spawn(62);
+    sockets.start(63);
+    let members = vec![member(62, &[]), member(63, &[tcp])];
+    let (mut crew, mut sightings) = Crew::muster(sockets, members, TERMS).await.unwrap();
+    let pace = Pace { interval: Duration::from_secs(60), attempts: 4 };
+    let cells = vec![cell(0, 62, 63, port(7162, Protocol::Udp))];
+    let plan = SweepPlan { pace, slack: Duration::from_millis(100), ..plan(cells) };
+    let start = crew.plan(&plan).await.unwrap().start;
+    // One or two attempts are made; when the agent goes on, the deadline of the first is over.
+    tokio::time::sleep(start.plus(Duration::from_millis(60)).since(clock::now())).await;
+    agent.signal(Signal::SIGSTOP);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    agent.signal(Signal::SIGCONT);
+    let mut seen = Seen::default();
+    let over = start.plus(Duration::from_millis(1500));
+    seen.until(&mut sightings, |seen| seen.complete.get(&62).is_some_and(|(until, _)| *until > over)).await;
+    let missed = Outcome::Failed { why: Failure::Missed };
+    let made = seen.outcomes[&0].values().filter(|outcome| **outcome != missed).count();
+    assert_eq!(made, 4, "{:?}", seen.launches);
+    crew.disband(Moment(0)).await;
+}
+
+#[tokio::test]
 async fn a_killed_agent_is_lost_once_the_grace_is_over() {
     let tcp = port(7141, Protocol::Tcp);
     let sockets = Sockets::new();

@@ -89,11 +89,12 @@ struct FollowUp {
     place: usize,
     due: Moment,
     left: u32,
-    /// Set once an attempt of this turn has an outcome: none follows then.
+    /// Set once an attempt of this turn was answered: none follows then.
     decided: Rc<Cell<Decided>>,
 }
 
-/// Whether any attempt of a turn has an outcome.
+/// Whether any attempt of a turn was answered, by whoever and however. Silence is no answer, though its deadline may be
+/// over before the last attempt was made, and neither is what could not be watched.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Decided {
     No,
@@ -212,12 +213,13 @@ impl Dialer {
                 continue;
             }
             let limit = now.minus(self.patience.slack).min(until);
-            if due < limit {
-                self.miss_before(limit);
-                continue;
-            }
+            // What follows in a turn is spaced from what went before, so it may be late, but the turn is to be whole: half
+            // of one is no evidence, and the next may be far.
             if self.follow_ups.front().is_some_and(|next| next.due <= due) {
                 self.follow_up(now);
+            } else if due < limit {
+                self.miss_before(limit);
+                continue;
             } else if let Some((place, _)) = self.turns.next() {
                 self.turns.advance();
                 self.begin_turn(place, now);
@@ -238,11 +240,6 @@ impl Dialer {
     }
 
     fn miss_before(&mut self, limit: Moment) {
-        while let Some(next) = self.follow_ups.pop_front_if(|next| next.due < limit) {
-            if next.decided.get() == Decided::No {
-                self.miss(next.place, 1, next.due, next.due);
-            }
-        }
         for missed in self.turns.skip_before(limit) {
             self.miss(missed.place, missed.count, missed.first, missed.last);
         }
@@ -290,12 +287,26 @@ impl Dialer {
             repeats: Repeats::Disregarded,
         };
         let decided = decided.cloned();
-        let told = move |_: &Outcome| {
-            if let Some(decided) = &decided {
+        let told = move |outcome: &Outcome| {
+            if let Some(decided) = decided.as_ref().filter(|_| is_answer(outcome)) {
                 decided.set(Decided::Yes);
             }
         };
         launch(&self.state, Subject::Cell { cell: target.cell, number }, dial, self.patience, told);
+    }
+}
+
+/// Whether an outcome is anybody's answer.
+fn is_answer(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Silent | Outcome::Failed { .. } => false,
+        Outcome::Reached
+        | Outcome::HalfOpen
+        | Outcome::SomeoneElse { .. }
+        | Outcome::Translated { .. }
+        | Outcome::Refused { .. }
+        | Outcome::Unreachable { .. }
+        | Outcome::Unsupported { .. } => true,
     }
 }
 
