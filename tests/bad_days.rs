@@ -139,6 +139,39 @@ fn a_killed_run_leaves_no_process() {
     place.assert_nothing_left();
 }
 
+/// Seen in a peer: all its servers were crash-looping, and it printed every denied cell as right.
+#[test]
+fn with_every_server_dead_nothing_is_denied() {
+    if !has_lab() {
+        return;
+    }
+    let place = Place::new();
+    let json = place.file("run.json");
+    let listeners = [
+        "ai-processing:8080/tcp",
+        "data-store:5432/tcp",
+        "data-store:9000/tcp",
+        "data-store:8125/udp",
+        "data-store-2:5432/tcp",
+        "intruder:8080/tcp",
+        "impostor:8080/tcp",
+        "unlabelled:8080/tcp",
+    ];
+    let dead = listeners.map(|listener| format!("kill-listener={listener}"));
+    let json_text = json.display().to_string();
+    let mut arguments = vec!["--converge-within", "3s", "--json", &json_text];
+    arguments.extend(dead.iter().flat_map(|fault| ["--fault", fault]));
+    let (status, said) = end(&mut pipeline(&place, &arguments));
+    let document: Document = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    let judged = document.stages.iter().filter(|stage| stage.name != "baseline").flat_map(|stage| &stage.cells);
+    let cells: Vec<_> = judged.collect();
+    assert!(cells.len() > 30, "{said}");
+    for cell in cells {
+        assert_eq!(cell.verdict, None, "{}: nobody was there who could have answered", cell.flow);
+    }
+    assert_eq!(status.code(), Some(6), "{said}");
+}
+
 #[test]
 fn a_pace_that_cannot_be_held_is_refused_with_one_that_can() {
     if !has_lab() {

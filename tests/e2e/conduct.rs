@@ -4,6 +4,8 @@
 mod adopt;
 #[path = "gather.rs"]
 mod gather;
+#[path = "hard_days.rs"]
+mod hard_days;
 #[path = "rights.rs"]
 mod rights;
 
@@ -52,11 +54,22 @@ pub fn trials(store: &Arc<Store>) -> Vec<Trial> {
         ("the rights that ci/rbac.yaml grants suffice", rights::suffice),
         ("a run that lacks a right says which before it touches anything", rights::lacking_is_told_first),
     ];
-    let trial = |(name, conduct): (&str, Conduct)| {
+    // These take minutes, and restart parts of the cluster.
+    let asked_for: [(&str, Conduct); 5] = [
+        ("what a run left that was killed at any moment is cleaned away", hard_days::killed_at_any_moment),
+        ("a kubelet that restarts during a run makes no verdict wrong", hard_days::kubelet_restarted),
+        ("a containerd that restarts during a run makes no verdict wrong", hard_days::containerd_restarted),
+        ("an API server that restarts during a run makes no verdict wrong", hard_days::api_server_restarted),
+        ("with every server killed where it runs nothing counts as denied", hard_days::dead_servers_prove_nothing),
+    ];
+    let trial = |(part, name, conduct): (&str, &str, Conduct)| {
         let store = Arc::clone(store);
-        Trial::ignorable_test(format!("cluster::conduct::{name}"), move || conclude(&store, conduct))
+        Trial::ignorable_test(format!("cluster::{part}::{name}"), move || conclude(&store, conduct))
     };
-    all.into_iter().map(trial).collect()
+    let everyday = all.into_iter().map(|(name, conduct)| trial(("conduct", name, conduct)));
+    let asked_for =
+        asked_for.into_iter().map(|(name, conduct)| trial(("hard_days", name, conduct)).with_ignored_flag(true));
+    everyday.chain(asked_for).collect()
 }
 
 fn conclude(store: &Store, conduct: fn(&Site) -> Result<(), Failed>) -> Conclusion {
@@ -104,19 +117,16 @@ impl Site {
 
     /// A run of the pipeline scenario, under way: it has said that it began to judge.
     fn begin(&self, json: &Path) -> Result<Child, Failed> {
-        let file = scenario();
-        let json = json.display().to_string();
+        self.begin_with(&scenario(), &["--json", &json.display().to_string(), "--converge-within", "60s"])
+    }
+
+    /// A run of any scenario, under way.
+    fn begin_with(&self, file: &Path, more: &[&str]) -> Result<Child, Failed> {
+        let file = file.display().to_string();
+        // What it prints is not read while it goes on.
         let mut child = self
-            .command(&[
-                "run",
-                &file.display().to_string(),
-                "--on",
-                "cluster",
-                "--json",
-                &json,
-                "--converge-within",
-                "60s",
-            ])
+            .command(&[&["run", &file, "--on", "cluster"], more].concat())
+            .stdout(Stdio::null())
             .env("CI", "1")
             .spawn()?;
         let heard = child.stderr.take().ok_or("stderr was piped")?;
