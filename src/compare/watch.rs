@@ -61,7 +61,7 @@ fn spends(document: &Document) -> Spends<'_> {
 
 fn add(spent: &mut Spent, window: &Window) {
     let bounds = Bounds {
-        least_us: window.last_wrong_us.saturating_sub(window.first_wrong_us),
+        least_us: window.least_us(),
         most_us: window.right_before_us.zip(window.right_after_us).map(|(from, until)| until.saturating_sub(from)),
     };
     let first = spent.windows == 0;

@@ -154,6 +154,7 @@ mod tests {
             last_wrong_us: 10_500 * MS,
             right_after_us: Some(10_600 * MS),
             attempts: 5,
+            persistent: 0,
             standing: Standing::Counted,
             beside: Vec::new(),
         }

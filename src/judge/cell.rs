@@ -136,6 +136,7 @@ impl Cell {
                 spell.first_wrong = spell.first_wrong.min(*ended);
                 spell.last_wrong = spell.last_wrong.max(*ended);
                 spell.attempts = spell.attempts.saturating_add(1);
+                spell.persistent = spell.persistent.saturating_add(1);
                 continue;
             }
             spells.push(Spell {
@@ -146,6 +147,7 @@ impl Cell {
                 right_after: None,
                 attempts: 1,
                 turned_away: 0,
+                persistent: 1,
             });
         }
         spells.sort_by_key(|spell| spell.first_wrong);

@@ -66,7 +66,7 @@ impl Spent {
         let none = Self { windows: 0, least: Duration::ZERO, most: Some(Duration::ZERO) };
         spells.fold(none, |spent, spell| Self {
             windows: spent.windows + 1,
-            least: spent.least.saturating_add(spell.last_wrong.since(spell.first_wrong)),
+            least: spent.least.saturating_add(spell.least()),
             most: match (spent.most, spell.right_before, spell.right_after) {
                 (Some(most), Some(before), Some(after)) => Some(most.saturating_add(after.since(before))),
                 (Some(_) | None, Some(_) | None, Some(_) | None) => None,
@@ -91,10 +91,13 @@ impl Spent {
         }
     }
 
-    /// `12 ms to 212 ms in 1 window`.
+    /// `at least 12 ms and at most 212 ms in 1 window`.
     pub(super) fn words(self) -> String {
-        let most = self.most.map_or_else(|| "its end, which was not seen,".to_owned(), show);
-        format!("{} to {most} in {}", show(self.least), windows(self.windows))
+        let least = show(self.least);
+        match self.most {
+            Some(most) => format!("at least {least} and at most {} in {}", show(most), windows(self.windows)),
+            None => format!("at least {least} in {}, whose end was not seen", windows(self.windows)),
+        }
     }
 }
 
@@ -113,7 +116,18 @@ mod tests {
             right_after: after.map(at),
             attempts: 1,
             turned_away: 0,
+            persistent: 0,
         }
+    }
+
+    #[test]
+    fn what_only_long_attempts_saw_has_no_least_length_and_is_within_no_budget() {
+        let seen = Spell { persistent: 1, ..spell(Some(100), 1_100, 6_100, None) };
+        let spent = |spell: Spell| Spent::of(std::iter::once(&spell)).words();
+        assert_eq!(spent(seen.clone()), "at least 0.0 ms in 1 window, whose end was not seen");
+        assert_eq!(spent(Spell { attempts: 2, ..seen.clone() }), "at least 5.00 s in 1 window, whose end was not seen");
+        let ample = Duration::from_secs(60);
+        assert_eq!(Spent::of(std::iter::once(&seen)).standing(Call::Leak, ample), Standing::Counted);
     }
 
     #[test]

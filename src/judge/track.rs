@@ -88,6 +88,15 @@ pub(super) struct Spell {
     /// How many of them were turned away with an answer (refused, no way there) rather than met with silence: that is
     /// also how it looks when the destination itself is gone.
     pub(super) turned_away: u32,
+    /// How many of them were long attempts.
+    pub(super) persistent: u32,
+}
+
+impl Spell {
+    /// The shortest it can have been. What got through to long attempts alone was shut to the short ones between them.
+    pub(super) fn least(&self) -> Duration {
+        if self.persistent < self.attempts { self.last_wrong.since(self.first_wrong) } else { Duration::ZERO }
+    }
 }
 
 /// More windows than this of one cell are told as one long last one: a bound on memory, not on truth.
@@ -192,6 +201,7 @@ impl Track {
             right_after: None,
             attempts: span.count,
             turned_away,
+            persistent: 0,
         });
     }
 

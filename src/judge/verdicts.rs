@@ -322,6 +322,7 @@ impl Sentence<'_> {
             last_wrong_us: micros(spell.last_wrong),
             right_after_us: spell.right_after.map(micros),
             attempts: spell.attempts,
+            persistent: spell.persistent,
             standing,
             beside: Vec::new(),
         }

@@ -147,7 +147,7 @@ pub enum Contradiction {
 
 /// An interval in which a cell was in leak or outage while watched. Times in microseconds since the run's start.
 ///
-/// The true length lies between `last_wrong - first_wrong` and `right_after - right_before`.
+/// The true length lies between [`Window::least_us`] and `right_after - right_before`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
     /// Leak or outage.
@@ -164,10 +164,42 @@ pub struct Window {
     pub right_after_us: Option<u64>,
     /// How many attempts saw it.
     pub attempts: u32,
+    /// How many of them were long attempts, which go on while the kernel repeats a first packet. Where all were, it was shut
+    /// to every short one, and nobody knows how long it was open.
+    #[serde(default, skip_serializing_if = "none")]
+    pub persistent: u32,
     /// What it counts as.
     #[serde(default, skip_serializing_if = "Standing::is_counted")]
     pub standing: Standing,
     /// What happened around that time, what lies nearest first; for windows of a watch.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub beside: Vec<Beside>,
+}
+
+impl Window {
+    /// The shortest it can have been.
+    pub fn least_us(&self) -> u64 {
+        match self.seen_by() {
+            SeenBy::Any => self.last_wrong_us.saturating_sub(self.first_wrong_us),
+            SeenBy::LongAttempts => 0,
+        }
+    }
+
+    /// Which attempts saw it.
+    pub fn seen_by(&self) -> SeenBy {
+        if self.persistent < self.attempts { SeenBy::Any } else { SeenBy::LongAttempts }
+    }
+}
+
+/// Which attempts saw a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeenBy {
+    /// Short ones, perhaps long ones too.
+    Any,
+    /// Long ones alone.
+    LongAttempts,
+}
+
+fn none(count: &u32) -> bool {
+    *count == 0
 }

@@ -222,6 +222,7 @@ pub fn pipeline() -> Document {
                         last_wrong_us: 680_000 + took - 10_000,
                         right_after_us: Some(680_000 + took),
                         attempts: 2,
+                        persistent: 0,
                         standing: Standing::Counted,
                         beside: Vec::new(),
                     }];
@@ -284,6 +285,7 @@ pub fn troubled() -> Document {
             last_wrong_us: 721_000,
             right_after_us: Some(731_000),
             attempts: 5,
+            persistent: 0,
             standing: Standing::Counted,
             beside: Vec::new(),
         },
@@ -294,6 +296,7 @@ pub fn troubled() -> Document {
             last_wrong_us: 1_320_000,
             right_after_us: None,
             attempts: 42,
+            persistent: 0,
             standing: Standing::Counted,
             beside: Vec::new(),
         },
@@ -378,6 +381,7 @@ fn wrong_window(call: Call, standing: Standing, from_us: u64, lasted_us: u64, at
         last_wrong_us: from_us + lasted_us,
         right_after_us: Some(from_us + lasted_us + 100_000),
         attempts,
+        persistent: 0,
         standing,
         beside: Vec::new(),
     }
@@ -422,7 +426,8 @@ pub fn watched() -> Document {
         wrong_window(Call::Outage, Standing::WithinBudget, 60 * S, 300_000, 4),
         wrong_window(Call::Outage, Standing::WithinBudget, 90 * S, 400_000, 5),
     ];
-    budget.note = Some("outage: 2 windows, 700 ms to 1.1 s, within the 2 s it may last".into());
+    budget.note =
+        Some("outage: at least 700.0 ms and at most 1.10 s in 2 windows, within the 2.00 s it may last".into());
     let unsure = cell_at(&mut document, "plain", "impostor", "8080/tcp");
     unsure.call = Call::Inconclusive;
     unsure.windows = vec![wrong_window(Call::Outage, Standing::Undecided, 120 * S, 1_900_000, 20)];

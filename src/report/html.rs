@@ -122,6 +122,20 @@ fn safe(text: &str) -> String {
     harmless(text, Charset::Unicode)
 }
 
+/// A sentence, as [`safe`] has it, with what stands between backticks as code.
+fn prose(text: &str) -> Markup {
+    let text = safe(text);
+    // A backtick without its partner is itself.
+    let paired = text.rfind('`').filter(|_| text.matches('`').count().is_multiple_of(2));
+    let (marked, rest) = paired.map_or(("", text.as_str()), |last| text.split_at(last + 1));
+    html! {
+        @for (place, part) in marked.split('`').enumerate() {
+            @if place % 2 == 0 { (part) } @else { code { (part) } }
+        }
+        (rest)
+    }
+}
+
 /// The class that a mark's cells, chips and windows are styled by.
 fn class(mark: Mark) -> &'static str {
     match mark {

@@ -1,7 +1,7 @@
 //! Sentences: what was seen, why a policy says so, and the story of a finding. Every report tells them alike.
 
 use crate::model::document::{Cell, Convergence, Stage};
-use crate::model::finding::{Contradiction, Finding, Window};
+use crate::model::finding::{Contradiction, Finding, SeenBy, Window};
 use crate::model::observation::{Observation, Witness};
 use crate::model::prediction::Reason;
 use crate::model::verdict::{DenyForm, Intent, Meaning};
@@ -126,17 +126,34 @@ pub fn reasons(reasons: &[Reason], egress: u32, ingress: u32) -> String {
 
 /// A window in words: when, how long at least and at most, and how many attempts saw it.
 pub fn window(window: &Window) -> String {
-    let least = window.last_wrong_us.saturating_sub(window.first_wrong_us);
-    let length = match (window.right_before_us, window.right_after_us) {
-        (Some(before), Some(after)) => {
-            format!("for {} to {}", human_us(least), human_us(after.saturating_sub(before)))
+    let (call, first) = (window.call, human_us(window.first_wrong_us));
+    match window.seen_by() {
+        SeenBy::Any => {
+            let attempts = plural(u64::from(window.attempts), "attempt", "attempts");
+            format!("{call} at {first} {} ({attempts})", length(window))
         }
-        (None, Some(_)) => format!("from the stage's start, for at least {}", human_us(least)),
-        (Some(_), None) => format!("for at least {}, and not over when the stage ended", human_us(least)),
+        SeenBy::LongAttempts => {
+            let attempts = plural(u64::from(window.attempts), "long attempt", "long attempts");
+            match window.attempts {
+                1 => format!("{call} at {first}, seen by {attempts} alone"),
+                _ => format!(
+                    "{call} at {first}, seen by {attempts} alone, the last at {}",
+                    human_us(window.last_wrong_us)
+                ),
+            }
+        }
+    }
+}
+
+/// What is known of a window's length.
+fn length(window: &Window) -> String {
+    let least = human_us(window.least_us());
+    match (window.right_before_us, window.right_after_us) {
+        (Some(before), Some(after)) => format!("for {least} to {}", human_us(after.saturating_sub(before))),
+        (None, Some(_)) => format!("from the stage's start, for at least {least}"),
+        (Some(_), None) => format!("for at least {least}, and not over when the stage ended"),
         (None, None) => "throughout the stage".into(),
-    };
-    let attempts = plural(u64::from(window.attempts), "attempt", "attempts");
-    format!("{} at {} {length} ({attempts})", window.call, human_us(window.first_wrong_us))
+    }
 }
 
 /// How convergence went, in words.
@@ -181,6 +198,7 @@ mod tests {
             last_wrong_us: 1_500_000,
             right_after_us: after,
             attempts: 31,
+            persistent: 0,
             standing: crate::model::watch::Standing::Counted,
             beside: Vec::new(),
         }
@@ -207,6 +225,9 @@ mod tests {
         for (before, after, expected, why) in table {
             assert_eq!(window(&window_of(before, after)), expected, "{why}");
         }
+        let long = |attempts| window(&Window { attempts, persistent: attempts, ..window_of(Some(200_000), None) });
+        assert_eq!(long(1), "leak at 1.2 s, seen by 1 long attempt alone");
+        assert_eq!(long(3), "leak at 1.2 s, seen by 3 long attempts alone, the last at 1.5 s", "shut to those between");
     }
 
     #[test]

@@ -58,7 +58,7 @@ impl Watched<'_> {
 
     /// The shortest it can have been wrong, all windows together.
     pub fn least_us(&self) -> u64 {
-        self.windows.iter().map(|window| window.last_wrong_us.saturating_sub(window.first_wrong_us)).sum()
+        self.windows.iter().map(|window| window.least_us()).sum()
     }
 
     /// The longest; none where a window has no right attempt on one of its sides.

@@ -11,7 +11,7 @@ use super::super::mark::Mark;
 use super::super::story::Story;
 use super::super::text::plural;
 use super::super::{groups, story};
-use super::{class, safe, stage};
+use super::{class, prose, safe, stage};
 
 /// The section.
 pub fn section(document: &Document) -> Markup {
@@ -31,7 +31,7 @@ pub fn section(document: &Document) -> Markup {
                         h3 {
                             span .chip .unsure { "UNSURE" } " " (stage::cells(group.flows.len())) " of " (safe(&stage.name))
                         }
-                        p { (safe(&group.sentence)) }
+                        p { (prose(&group.sentence)) }
                         (stage::flow_list(&group.flows))
                     }
                 }
@@ -70,9 +70,9 @@ fn card(stage: &Stage, told: &Story, alike: &[&Finding]) -> Markup {
                 }
             }
             dl .story {
-                div { dt { "blame" } dd { (safe(&told.blame)) } }
-                @if !told.because.is_empty() { div { dt { "because" } dd { (safe(&told.because)) } } }
-                @if !told.next.is_empty() { div { dt { "next" } dd { strong { (safe(&told.next)) } } } }
+                div { dt { "blame" } dd { (prose(&told.blame)) } }
+                @if !told.because.is_empty() { div { dt { "because" } dd { (prose(&told.because)) } } }
+                @if !told.next.is_empty() { div { dt { "next" } dd { strong { (prose(&told.next)) } } } }
                 @for window in &told.windows { div { dt { "window" } dd { (safe(window)) } } }
                 div { dt { "stage" } dd { (safe(&stage.name)) } }
             }

@@ -9,7 +9,7 @@ use super::super::paint::Role;
 use super::super::summary;
 use super::super::text::number;
 use super::axis::Scale;
-use super::safe;
+use super::{prose, safe};
 
 /// The head.
 pub fn header(document: &Document) -> Markup {
@@ -23,18 +23,18 @@ pub fn header(document: &Document) -> Markup {
             h1 { (safe(&document.scenario.name)) }
             @if let Some(about) = &document.scenario.about { p .about { (safe(about)) } }
             @if let Some(fault) = summary::fault(document) {
-                p .banner .outage { strong { "FAULT" } " " (safe(&fault)) }
+                p .banner .outage { strong { "FAULT" } " " (prose(&fault)) }
             }
             @if let Some(why) = &document.aborted {
-                p .banner .leak { strong { "STOPPED" } " the run ended early: " (safe(why)) }
+                p .banner .leak { strong { "STOPPED" } " the run ended early: " (prose(why)) }
             }
             p .result { (summary::counts(&document.counts)) "; " strong { (summary::exit(document)) } }
             (tiles(&document.counts))
             @if let Some(unstated) = summary::unstated(&document.counts) { p .soft { (unstated) } }
             @if !document.warnings.is_empty() || !document.left_behind.is_empty() {
                 ul .remarks {
-                    @for warning in &document.warnings { li { strong { "warning" } " " (safe(warning)) } }
-                    @for left in &document.left_behind { li { strong { "left behind" } " " (safe(left)) } }
+                    @for warning in &document.warnings { li { strong { "warning" } " " (prose(warning)) } }
+                    @for left in &document.left_behind { li { strong { "left behind" } " " (prose(left)) } }
                 }
             }
             (phases(document))

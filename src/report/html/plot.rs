@@ -70,29 +70,31 @@ fn drawing(place: usize, timed: &[(&Cell, u64)], never: &[&Cell]) -> Markup {
     let label = format!("Time to enforce of {}, the longest {}", cells(timed.len()), human_us(longest));
     let base = HEIGHT - AXIS;
     html! {
-        svg .plot viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-labelledby={ "plot-" (place) } {
-            title id={ "plot-" (place) } { (label) }
-            line .axis x1="0" x2=(room) y1=(base) y2=(base) {}
-            @for tick in Scale::new(0, span).ticks(8) {
-                line .tick x1=(x(tick)) x2=(x(tick)) y1="0" y2=(base + 4) {}
-                text .mark x=(x(tick)) y=(HEIGHT - 6) text-anchor=(if tick == 0 { "start" } else { "middle" }) {
-                    (human_us(tick))
+        div .scroll role="region" tabindex="0" aria-label="Time to enforce" {
+            svg .plot viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-labelledby={ "plot-" (place) } {
+                title id={ "plot-" (place) } { (label) }
+                line .axis x1="0" x2=(room) y1=(base) y2=(base) {}
+                @for tick in Scale::new(0, span).ticks(8) {
+                    line .tick x1=(x(tick)) x2=(x(tick)) y1="0" y2=(base + 4) {}
+                    text .mark x=(x(tick)) y=(HEIGHT - 6) text-anchor=(if tick == 0 { "start" } else { "middle" }) {
+                        (human_us(tick))
+                    }
                 }
-            }
-            @if !never.is_empty() {
-                text .mark x=(room + NEVER / 2 + STACK / 2) y=(HEIGHT - 6) text-anchor="middle" { "never" }
-            }
-            @for (stack, cells) in &stacks {
-                @let middle = stack * STACK + STACK / 2;
-                @if timed.len() + never.len() > DOTS {
-                    @let high = rise * cells.len() as f64;
-                    rect .(colour(cells[0])) x=(stack * STACK) width=(STACK - 1) y=(format!("{:.1}", base as f64 - high))
-                        height=(format!("{high:.1}")) { title { (super::stage::cells(cells.len())) } }
-                } @else {
-                    @for (place, cell) in cells.iter().enumerate() {
-                        @let y = base as f64 - rise * (place as f64 + 0.6);
-                        circle .(colour(cell)) cx=(middle) cy=(format!("{y:.1}")) r=(format!("{:.1}", (rise / 2.0).clamp(1.0, 3.2))) {
-                            title { (tip(cell)) }
+                @if !never.is_empty() {
+                    text .mark x=(room + NEVER / 2 + STACK / 2) y=(HEIGHT - 6) text-anchor="middle" { "never" }
+                }
+                @for (stack, cells) in &stacks {
+                    @let middle = stack * STACK + STACK / 2;
+                    @if timed.len() + never.len() > DOTS {
+                        @let high = rise * cells.len() as f64;
+                        rect .(colour(cells[0])) x=(stack * STACK) width=(STACK - 1) y=(format!("{:.1}", base as f64 - high))
+                            height=(format!("{high:.1}")) { title { (super::stage::cells(cells.len())) } }
+                    } @else {
+                        @for (place, cell) in cells.iter().enumerate() {
+                            @let y = base as f64 - rise * (place as f64 + 0.6);
+                            circle .(colour(cell)) cx=(middle) cy=(format!("{y:.1}")) r=(format!("{:.1}", (rise / 2.0).clamp(1.0, 3.2))) {
+                                title { (tip(cell)) }
+                            }
                         }
                     }
                 }

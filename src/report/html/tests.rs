@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::model::finding::Call;
 use crate::model::happening::{About, Beside, Lies};
 use crate::report::fixture::{ClosedPipe, happened, hour, mesh, nasty, pipeline, spring, troubled, watched};
 use crate::report::watched as words;
@@ -93,8 +94,7 @@ fn every_finding_stands_in_the_page_with_its_readings_and_what_to_do_next() {
     for finding in document.stages.iter().flat_map(|stage| &stage.findings) {
         let told = story::tell(finding);
         for text in [finding.flow.to_string(), told.blame, told.because, told.next].iter().chain(&told.windows) {
-            let escaped = html! { (text) }.into_string();
-            assert!(page.contains(&escaped), "{text} stands in the page");
+            assert!(page.contains(&prose(text).into_string()), "{text} stands in the page");
         }
     }
     assert!(rendered(&pipeline()).contains("Nothing to look at"), "and where there is nothing, that is said");
@@ -173,6 +173,30 @@ fn every_flow_of_an_hour_is_drawn() {
     let windows: usize = document.stages[0].cells.iter().map(|cell| cell.windows.len()).sum();
     assert_eq!((document.counts.cells, windows), (420, 1260));
     assert_eq!(drawn, windows, "each window once");
+}
+
+#[test]
+fn a_command_in_a_sentence_is_code_and_a_lone_backtick_is_itself() {
+    let told = |text: &str| prose(text).into_string();
+    assert_eq!(
+        told("type `leakproof clean`, then `<b>`"),
+        "type <code>leakproof clean</code>, then <code>&lt;b&gt;</code>"
+    );
+    assert_eq!(told("a ` alone"), "a ` alone");
+    assert_eq!(told("none"), "none");
+}
+
+#[test]
+fn what_long_attempts_alone_saw_is_not_drawn_as_if_it_were_open_all_the_time() {
+    let mut document = watched();
+    let sampled = |document: &Document| rendered(document).matches(" sampled\"").count();
+    assert_eq!(sampled(&document), 0);
+    for cell in document.stages.iter_mut().flat_map(|stage| &mut stage.cells) {
+        if let Some(window) = cell.windows.last_mut().filter(|_| cell.call == Call::Leak) {
+            window.persistent = window.attempts;
+        }
+    }
+    assert!(sampled(&document) > 0);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use maud::{Markup, html};
 
 use crate::model::document::{Convergence, Document, Stage};
-use crate::model::finding::Window;
+use crate::model::finding::{SeenBy, Window};
 use crate::model::flow::NamedFlow;
 use crate::model::watch::Standing;
 
@@ -32,8 +32,9 @@ pub fn section(document: &Document) -> Markup {
         section #timeline aria-labelledby="timeline-title" {
             h2 #timeline-title { "Timeline" }
             p .soft {
-                "Time counts from the start of the run. Hollow bars are within a budget, or known. A solid bar reaches from the first wrong attempt to the last; the "
-                "pale ends reach to the nearest right ones, between which the truth lies."
+                "Time counts from the start of the run. A solid bar reaches from the first wrong attempt to the last; the pale "
+                "ends reach to the nearest right ones, between which the truth lies. Hollow bars are within a budget, or known; "
+                "dotted ones were seen by long attempts alone, which are rare."
             }
             (events::filters(document))
             (drawing("t", document, whole, &trouble))
@@ -146,7 +147,7 @@ fn windows_row(flow: &NamedFlow, windows: &[&Window], scale: Scale) -> Markup {
                         rect .{ "pale " (class) } x=(x) y="7" height="8" width=(width) {}
                     }
                     @if let Some((x, width)) = scale.bar(window.first_wrong_us, window.last_wrong_us) {
-                        rect .{ "solid " (class) (standing(window)) } x=(x) y="4" height="14" width=(width) {
+                        rect .{ "solid " (class) (standing(window)) (seen_by(window)) } x=(x) y="4" height="14" width=(width) {
                             title { (name) ": " (safe(&story::window(window))) (remark(window)) }
                         }
                     }
@@ -161,6 +162,14 @@ fn standing(window: &Window) -> &'static str {
     match window.standing {
         Standing::Counted | Standing::Undecided => "",
         Standing::WithinBudget | Standing::Known => " tolerated",
+    }
+}
+
+/// How a window is styled that was shut to all attempts but the long ones.
+fn seen_by(window: &Window) -> &'static str {
+    match window.seen_by() {
+        SeenBy::Any => "",
+        SeenBy::LongAttempts => " sampled",
     }
 }
 

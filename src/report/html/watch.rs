@@ -94,7 +94,7 @@ fn row(flow: &watched::Watched, events: &[Happening]) -> Markup {
             th scope="row" { code { (safe(&flow.flow.to_string())) } }
             td { (flow.call) }
             td { (watched::standing(flow.standing, flow.call)) }
-            td {
+            td .told {
                 ul .plain { @for window in open { (told(window, events)) } }
                 @if !folded.is_empty() {
                     details {
