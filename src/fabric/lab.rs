@@ -37,7 +37,7 @@ pub use elsewhere::{Elsewhere, Host, Trouble};
 pub use enter::{EnterError, Entered, enter};
 pub use fault::{Fault, FaultSyntax, FaultyFlow, FaultyPort, OnAgent, OnNode};
 pub use netlink::NetlinkError;
-pub use nft::{Denial, Packets, Treatment, Wrong};
+pub use nft::{Denial, Leftover, Packets, Treatment, Wrong};
 pub use raised::{Done, Raised};
 use tokio_util::sync::CancellationToken;
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use leakproof::fabric::lab::{Elsewhere, Host, Treatment, Trouble, Wrong};
+use leakproof::fabric::lab::{Elsewhere, Host, Leftover, Treatment, Trouble, Wrong};
 use leakproof::model::endpoint::NodeOrdinal;
 use leakproof::scenario::world::World;
 use tokio::signal::unix::{SignalKind, signal};
@@ -39,11 +39,11 @@ struct Engine {
 }
 
 /// Enforces until told to end, then takes all rules away.
-pub async fn run(hosts: Vec<Host>, objects: &Objects, plan: Plan) -> Result<(), Failure> {
+pub async fn run(hosts: Vec<Host>, leftover: Leftover, objects: &Objects, plan: Plan) -> Result<(), Failure> {
     let [mut end, mut interrupt] = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
     let (end, interrupt) = (end.as_mut().map_err(|e| e.to_string())?, interrupt.as_mut().map_err(|e| e.to_string())?);
     let nodes = hosts.iter().map(|host| (host.name.clone(), host.ordinal)).collect();
-    let filters = Elsewhere::install(hosts, plan.denial)?;
+    let filters = Elsewhere::install(hosts, leftover, plan.denial)?;
     let mut engine = Engine {
         plan,
         nodes,

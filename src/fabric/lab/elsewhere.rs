@@ -10,7 +10,7 @@ use std::fs::File;
 use super::LabError;
 use super::compile::compile;
 use super::netns::Netns;
-use super::nft::{Denial, Firewall, Forwarding, Wrong};
+use super::nft::{Denial, Firewall, Forwarding, Leftover, Wrong};
 use crate::model::endpoint::NodeOrdinal;
 use crate::scenario::world::World;
 
@@ -48,17 +48,17 @@ pub struct Elsewhere {
 }
 
 impl Elsewhere {
-    /// Puts a filter on every node, in place of one that was left there; they let everything through until
-    /// [`Self::enforce`].
+    /// Puts a filter on every node, in place of one that was left there; until [`Self::enforce`] they let everything
+    /// through, but for one that is kept so long.
     ///
     /// # Errors
     /// Names the node and what the kernel refused.
-    pub fn install(hosts: Vec<Host>, denial: Denial) -> Result<Self, LabError> {
+    pub fn install(hosts: Vec<Host>, leftover: Leftover, denial: Denial) -> Result<Self, LabError> {
         let mut installed = Self { nodes: BTreeMap::new() };
         for host in hosts {
             let netns = Netns::open(&host.name, host.netns);
             // The filter's socket belongs to the namespace it was opened in, whoever uses it later.
-            let firewall = netns.inside(move || Firewall::install_anew(denial))?;
+            let firewall = netns.inside(move || Firewall::install_after(leftover, denial))?;
             let firewall = firewall.map_err(|source| failed(&host.name, source))?;
             installed.nodes.insert(host.ordinal, (host.name, firewall));
         }

@@ -15,6 +15,7 @@
 mod expression;
 mod generation;
 mod message;
+mod pod;
 mod wrong;
 
 use netlink_packet_netfilter::nftables::Expressions;
@@ -22,10 +23,11 @@ use netlink_sys::protocols::NETLINK_NETFILTER;
 
 use super::compile::Guard;
 use super::netlink::{Channel, NetlinkError, Request};
-use crate::model::port::{Port, Protocol};
+use crate::model::port::Protocol;
 use expression::Decision;
 pub(super) use generation::Generation;
 use message::Base;
+pub(super) use pod::{deafen, divert};
 pub use wrong::{Packets, Treatment, Wrong};
 
 const TABLE: &str = "leakproof";
@@ -33,8 +35,6 @@ const FORWARD: &str = "forward";
 const HALT: &str = "halt";
 const FAULT: &str = "fault";
 const POLICY: &str = "policy";
-/// The table of faults inside a pod's own network namespace.
-const POD_TABLE: &str = "leakproof-fault";
 
 /// How a guard turns packets away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -70,6 +70,15 @@ pub(super) enum Forwarding {
     Stopped,
 }
 
+/// What becomes of a filter that nobody looks after any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leftover {
+    /// It goes at once: everything passes until there are guards.
+    Removed,
+    /// It stays in force until there are guards to take its place, in one transaction.
+    Kept,
+}
+
 /// What is there of the filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Condition {
@@ -79,6 +88,8 @@ enum Condition {
     Lost,
     /// Nothing.
     Demolished,
+    /// That of somebody before us, with guards that we know nothing of.
+    Inherited,
 }
 
 /// The packet filter of one node.
@@ -100,27 +111,34 @@ pub(super) struct Firewall {
 impl Firewall {
     /// Sets up the filter of the calling thread's network namespace; it lets everything through.
     pub(super) fn install(denial: Denial) -> Result<Self, NetlinkError> {
-        let mut firewall = Self {
+        let mut firewall = Self::in_condition(Condition::Sound, denial)?;
+        firewall.commit(frame())?;
+        Ok(firewall)
+    }
+
+    /// The same where one may have been left.
+    pub(super) fn install_after(leftover: Leftover, denial: Denial) -> Result<Self, NetlinkError> {
+        match leftover {
+            Leftover::Removed => {
+                commit(&mut Channel::open(NETLINK_NETFILTER)?, removal().into())?;
+                Self::install(denial)
+            }
+            Leftover::Kept => Self::in_condition(Condition::Inherited, denial),
+        }
+    }
+
+    fn in_condition(condition: Condition, denial: Denial) -> Result<Self, NetlinkError> {
+        Ok(Self {
             channel: Channel::open(NETLINK_NETFILTER)?,
             next: 1,
-            condition: Condition::Sound,
+            condition,
             denial,
             guards: Vec::new(),
             wrongs: Vec::new(),
             current: None,
             prepared: None,
             outdated: Vec::new(),
-        };
-        firewall.commit(frame())?;
-        Ok(firewall)
-    }
-
-    /// The same where one that nobody looks after any more may have been left.
-    pub(super) fn install_anew(denial: Denial) -> Result<Self, NetlinkError> {
-        let mut channel = Channel::open(NETLINK_NETFILTER)?;
-        // Made first, so that there is one to remove.
-        commit(&mut channel, vec![message::new_table(TABLE), message::delete_table(TABLE)])?;
-        Self::install(denial)
+        })
     }
 
     /// Loads guards beside the ones in force; many take several transactions, since nothing looks at them yet.
@@ -128,7 +146,7 @@ impl Firewall {
         self.guards = guards;
         match self.condition {
             Condition::Sound | Condition::Lost => self.load(),
-            Condition::Demolished => Ok(()),
+            Condition::Demolished | Condition::Inherited => Ok(()),
         }
     }
 
@@ -147,6 +165,10 @@ impl Firewall {
         let mut requests = match self.condition {
             Condition::Sound | Condition::Lost => self.fault_rules(&wrongs),
             Condition::Demolished => Vec::new(),
+            Condition::Inherited => {
+                self.wrongs = wrongs;
+                return self.take_over();
+            }
         };
         if self.condition == Condition::Sound {
             requests.extend(self.prepared.iter().flat_map(jump_to));
@@ -167,8 +189,10 @@ impl Firewall {
 
     /// Treats exactly these flows wrongly from now on.
     pub(super) fn mistreat(&mut self, wrongs: Vec<Wrong>) -> Result<(), NetlinkError> {
-        if self.condition != Condition::Demolished {
-            self.commit(self.fault_rules(&wrongs))?;
+        match self.condition {
+            Condition::Sound | Condition::Lost => self.commit(self.fault_rules(&wrongs))?,
+            // They come with the rest.
+            Condition::Demolished | Condition::Inherited => {}
         }
         self.wrongs = wrongs;
         Ok(())
@@ -207,15 +231,37 @@ impl Firewall {
     pub(super) fn remove(&mut self) -> Result<(), NetlinkError> {
         match self.condition {
             Condition::Sound | Condition::Lost => self.demolish(),
+            Condition::Inherited => self.commit(removal().into()),
             Condition::Demolished => Ok(()),
         }
     }
 
     /// Builds it again as it should be by now, as the second does.
     pub(super) fn rebuild(&mut self) -> Result<(), NetlinkError> {
-        if self.condition != Condition::Demolished {
-            return Ok(());
+        match self.condition {
+            Condition::Sound | Condition::Lost | Condition::Inherited => Ok(()),
+            Condition::Demolished => {
+                let (generation, all) = self.whole();
+                self.commit_in_parts(all)?;
+                self.current = Some(generation);
+                self.condition = Condition::Sound;
+                Ok(())
+            }
         }
+    }
+
+    /// Puts a filter of our own in the place of one that was left, so that there is no moment without either. It has to
+    /// fit into one transaction.
+    fn take_over(&mut self) -> Result<(), NetlinkError> {
+        let (generation, ours) = self.whole();
+        self.commit(removal().into_iter().chain(ours).collect())?;
+        self.current = Some(generation);
+        self.condition = Condition::Sound;
+        Ok(())
+    }
+
+    /// The whole filter as it should be by now.
+    fn whole(&mut self) -> (Generation, Vec<Request>) {
         let number = self.next;
         self.next += 1;
         let (generation, requests) = Generation::build(TABLE, number, &self.guards, self.denial);
@@ -223,10 +269,7 @@ impl Firewall {
         all.extend(wrong::rules(&self.wrongs));
         all.extend(requests);
         all.extend(jump_to(&generation));
-        self.commit_in_parts(all)?;
-        self.current = Some(generation);
-        self.condition = Condition::Sound;
-        Ok(())
+        (generation, all)
     }
 
     /// Stops or resumes forwarding.
@@ -293,33 +336,9 @@ fn frame() -> Vec<Request> {
     ]
 }
 
-/// Makes a port of the calling thread's network namespace answer as if nothing listened there, to its own pod too.
-pub(super) fn deafen(port: Port) -> Result<(), NetlinkError> {
-    let mut steps = expression::protocol(port.protocol).to_vec();
-    steps.extend(expression::port(port.number.get()));
-    steps.push(match port.protocol {
-        Protocol::Tcp => expression::reset(),
-        Protocol::Udp | Protocol::Sctp => expression::port_unreachable(),
-    });
-    pod_fault("deaf", Base::Input, steps)
-}
-
-/// Hands what comes to a port of the calling thread's network namespace to another of its ports.
-pub(super) fn divert(port: Port, to: u16) -> Result<(), NetlinkError> {
-    let mut steps = expression::protocol(port.protocol).to_vec();
-    steps.extend(expression::port(port.number.get()));
-    steps.extend(expression::redirect(to));
-    pod_fault("divert", Base::Translation, steps)
-}
-
-fn pod_fault(chain: &str, base: Base, steps: Vec<Expressions>) -> Result<(), NetlinkError> {
-    let mut channel = Channel::open(NETLINK_NETFILTER)?;
-    let requests = vec![
-        message::new_table(POD_TABLE),
-        message::new_base_chain(POD_TABLE, chain, base),
-        message::new_rule(POD_TABLE, chain, steps),
-    ];
-    commit(&mut channel, requests)
+/// Removes the filter, if there is one: it is made first, so that there is one to remove.
+fn removal() -> [Request; 2] {
+    [message::new_table(TABLE), message::delete_table(TABLE)]
 }
 
 fn jump_to(generation: &Generation) -> [Request; 2] {
