@@ -5,8 +5,6 @@
 
 #![allow(clippy::print_stdout, reason = "its output is what it is for")]
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -14,6 +12,10 @@ use std::time::{Duration, Instant};
 
 use leakproof::model::document::Document;
 use leakproof::model::verdict::Verdict;
+use processes::{Pid, family, weight};
+
+mod processes;
+mod world;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_leakproof");
 
@@ -31,7 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     show("ai-data-pipeline", &measure(&pipeline)?);
     let folder = tempfile::tempdir()?;
     for pods in if asked.is_empty() { PODS.to_vec() } else { asked } {
-        let scenario = write_world(folder.path(), pods)?;
+        let scenario = world::write(folder.path(), pods)?;
         show(&format!("{pods} pods"), &measure(&scenario)?);
     }
     Ok(())
@@ -64,7 +66,7 @@ fn measure(scenario: &Path) -> Result<Measured, Box<dyn std::error::Error>> {
         if let Some(status) = child.try_wait()? {
             break status;
         }
-        pss = pss.max(weight(child.id()));
+        pss = pss.max(family(Pid(child.id())).into_iter().map(weight).sum());
         std::thread::sleep(LOOK);
     };
     let took = began.elapsed();
@@ -88,52 +90,4 @@ fn show(name: &str, measured: &Measured) {
     for phase in &document.phases {
         println!("  {:<12} {:>9.1} ms", phase.name, phase.took_us as f64 / 1000.0);
     }
-}
-
-/// Proportional share of memory of a process and all its children, in KB; nought for those that are gone.
-fn weight(root: u32) -> u64 {
-    let mut parents: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        // Behind the name in brackets, which may hold anything: the state, then the parent.
-        let parent = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)?.parse().ok());
-        parents.entry(parent.unwrap_or(0)).or_default().push(pid);
-    }
-    let mut sum = 0;
-    let mut left = vec![root];
-    while let Some(pid) = left.pop() {
-        let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
-        let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
-        sum += line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0_u64);
-        left.extend(parents.get(&pid).into_iter().flatten());
-    }
-    sum
-}
-
-/// So many pods in two halves: each half lets in only its own, so that about half of all flows are denied.
-fn write_world(folder: &Path, pods: u32) -> std::io::Result<std::path::PathBuf> {
-    let mut scenario = String::from("version: 1\nnamespaces: { bench: {} }\npods:\n");
-    for pod in 0..pods {
-        let half = if pod % 2 == 0 { "even" } else { "odd" };
-        // A string takes whatever is written to it.
-        let _written = writeln!(scenario, "  pod-{pod}: {{ namespace: bench, labels: {{ half: {half} }} }}");
-    }
-    let policy = format!("bench-{pods}.policy.yaml");
-    scenario.push_str(&format!("policies: [ {policy} ]\n"));
-    let policies: Vec<String> = ["even", "odd"]
-        .iter()
-        .map(|half| {
-            format!(
-                "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n\
-                 metadata: {{ name: {half}, namespace: bench }}\n\
-                 spec:\n  podSelector: {{ matchLabels: {{ half: {half} }} }}\n  policyTypes: [ Ingress ]\n  \
-                 ingress:\n  - from: [ {{ podSelector: {{ matchLabels: {{ half: {half} }} }} }} ]\n"
-            )
-        })
-        .collect();
-    fs::write(folder.join(policy), policies.join("---\n"))?;
-    let path = folder.join(format!("bench-{pods}.yaml"));
-    fs::write(&path, scenario)?;
-    Ok(path)
 }
