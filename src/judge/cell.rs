@@ -117,9 +117,9 @@ impl Cell {
 
     /// Takes a long attempt that is wrong by itself, as [`Cell::alarmed_by`] says.
     pub(super) fn persist(&mut self, launched: Moment, ended: Moment, call: Call) {
-        if self.persisted.len() < PERSISTED_KEPT {
-            self.persisted.push((launched, ended, call));
-        }
+        // The first and the last are what a window is told with.
+        self.persisted.truncate(PERSISTED_KEPT - 1);
+        self.persisted.push((launched, ended, call));
     }
 
     /// Every window, in order. A long attempt that got through in one that short attempts saw too is one of those that
