@@ -283,11 +283,14 @@ impl Judge {
                 }
                 let someone_else = matches!(outcome, Outcome::SomeoneElse { .. });
                 let call = if someone_else { Call::WrongServer } else { Call::Leak };
+                let windows = cell.spells().len();
                 cell.persist(*launched, *ended, call);
+                // Those that follow in the same window are no news.
+                let opened = cell.spells().len() > windows;
                 if cell.counted != Counted::Lost {
                     self.latest_off = self.latest_off.max(*ended);
                 }
-                if self.converged.is_some() {
+                if self.converged.is_some() && opened {
                     self.news.push((*flow, call, Turn::Opened));
                 }
             }
