@@ -1,6 +1,7 @@
 //! What nftables makes of policies, seen by real connections over whole matrices.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::net::SocketAddr;
 use std::num::NonZeroU8;
 use std::sync::Arc;
@@ -8,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use leakproof::fabric::Realised;
-use leakproof::fabric::lab::{Agents, Entered, Fault, Lab, Raised};
-use leakproof::model::endpoint::Family;
+use leakproof::fabric::lab::{Agents, Denial, Elsewhere, Entered, Fault, Host, Lab, Leftover, Raised};
+use leakproof::model::endpoint::{Family, NodeOrdinal};
 use leakproof::model::port::{Port, Protocol};
 use leakproof::model::prediction::Direction;
 use leakproof::policy::network_policy::{IpBlock, NetworkPolicy, Peer};
@@ -30,6 +31,7 @@ pub fn trials() -> Vec<(&'static str, Body)> {
         ("fifteen hundred policies fit, whatever a transaction may hold", large),
         ("switching generations is never felt: denied stays denied, allowed stays allowed", switching),
         ("a policy without rules isolates, one that is deleted no longer does", replaced),
+        ("a filter that somebody left is replaced in one transaction", left_behind),
     ]
 }
 
@@ -70,6 +72,30 @@ async fn holds(
     tear_down(raised).await?;
     compare("with policies", &seen, &expected(made, &Seen::Silent, allowed))?;
     Ok(())
+}
+
+/// Only what the kernel takes is looked at: that nothing passes meanwhile is what a transaction is.
+fn left_behind(entered: Entered, runtime: Arc<Runtime>) -> Result<(), Failed> {
+    block_on(&runtime, async {
+        let made = pipeline();
+        let raised = raise(entered, &made, &[]).await?;
+        let mut errors = Vec::new();
+        // What comes of a filter in the end: the next finds it, or nothing.
+        let (dies, ends) = (None, Some(Elsewhere::remove));
+        for (leftover, end) in
+            [(Leftover::Removed, dies), (Leftover::Kept, ends), (Leftover::Kept, dies), (Leftover::Removed, ends)]
+        {
+            let netns = raised.inside(made.find("intruder"), || File::open("/proc/thread-self/ns/net"));
+            let netns = netns.await.map_err(text)??;
+            let host = Host { ordinal: NodeOrdinal(NonZeroU8::MIN), name: "node-1".into(), netns };
+            let mut filters = Elsewhere::install(vec![host], leftover, Denial::Drop).map_err(text)?;
+            filters.enforce(&made.without_policies(), &[]).map_err(text)?;
+            filters.enforce(&made.world, &[]).map_err(text)?;
+            errors.extend(end.map(|end| end(filters)).unwrap_or_default().into_iter().map(text));
+        }
+        tear_down(raised).await?;
+        if errors.is_empty() { Ok(()) } else { Err(errors.join("; ").into()) }
+    })
 }
 
 fn bare(entered: Entered, runtime: Arc<Runtime>) -> Result<(), Failed> {
