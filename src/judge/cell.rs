@@ -29,7 +29,8 @@ pub(super) struct Cell {
     base: Track,
     /// The sums with `settled`.
     pub(super) track: Track,
-    /// Long attempts that ended as they should not: when they were launched, and when they got through, as what.
+    /// Long attempts that ended as they should not: when they were launched, and when the packet was sent
+    /// that got through, as what.
     persisted: Vec<(Moment, Moment, Call)>,
     /// How long enforcement took, fixed at convergence.
     pub(super) enforced: Option<Duration>,
@@ -117,24 +118,27 @@ impl Cell {
 
     /// Takes a long attempt that is wrong by itself, as [`Cell::alarmed_by`] says.
     pub(super) fn persist(&mut self, launched: Moment, ended: Moment, call: Call) {
+        // What got through is the first packet or a repeat, and those are sent whole seconds later. The rest of the time is
+        // the answer's: windows are told by when packets were sent.
+        let sent = launched.plus(Duration::from_secs(ended.since(launched).as_secs()));
         // The first and the last are what a window is told with.
         self.persisted.truncate(PERSISTED_KEPT - 1);
-        self.persisted.push((launched, ended, call));
+        self.persisted.push((launched, sent, call));
     }
 
     /// Every window, in order. A long attempt that got through in one that short attempts saw too is one of those that
     /// saw it; any other is a window of its own, whose end nobody knows.
     pub(super) fn spells(&self) -> Vec<Spell> {
         let mut spells: Vec<Spell> = self.track.spells().cloned().collect();
-        for (launched, ended, call) in &self.persisted {
+        for (launched, sent, call) in &self.persisted {
             let holds = |spell: &&mut Spell| {
                 spell.call == *call
-                    && spell.right_before.unwrap_or(spell.first_wrong) <= *ended
-                    && spell.right_after.is_none_or(|after| *ended <= after)
+                    && spell.right_before.unwrap_or(spell.first_wrong) <= *sent
+                    && spell.right_after.is_none_or(|after| *sent <= after)
             };
             if let Some(spell) = spells.iter_mut().find(holds) {
-                spell.first_wrong = spell.first_wrong.min(*ended);
-                spell.last_wrong = spell.last_wrong.max(*ended);
+                spell.first_wrong = spell.first_wrong.min(*sent);
+                spell.last_wrong = spell.last_wrong.max(*sent);
                 spell.attempts = spell.attempts.saturating_add(1);
                 spell.persistent = spell.persistent.saturating_add(1);
                 continue;
@@ -142,8 +146,8 @@ impl Cell {
             spells.push(Spell {
                 call: *call,
                 right_before: Some(*launched),
-                first_wrong: *ended,
-                last_wrong: *ended,
+                first_wrong: *sent,
+                last_wrong: *sent,
                 right_after: None,
                 attempts: 1,
                 turned_away: 0,

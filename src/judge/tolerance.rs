@@ -96,6 +96,7 @@ impl Spent {
         let least = show(self.least);
         match self.most {
             Some(most) => format!("at least {least} and at most {} in {}", show(most), windows(self.windows)),
+            None if self.least.is_zero() => format!("{} of unknown length", windows(self.windows)),
             None => format!("at least {least} in {}, whose end was not seen", windows(self.windows)),
         }
     }
@@ -124,7 +125,7 @@ mod tests {
     fn what_only_long_attempts_saw_has_no_least_length_and_is_within_no_budget() {
         let seen = Spell { persistent: 1, ..spell(Some(100), 1_100, 6_100, None) };
         let spent = |spell: Spell| Spent::of(std::iter::once(&spell)).words();
-        assert_eq!(spent(seen.clone()), "at least 0.0 ms in 1 window, whose end was not seen");
+        assert_eq!(spent(seen.clone()), "1 window of unknown length");
         assert_eq!(spent(Spell { attempts: 2, ..seen.clone() }), "at least 5.00 s in 1 window, whose end was not seen");
         let ample = Duration::from_secs(60);
         assert_eq!(Spent::of(std::iter::once(&seen)).standing(Call::Leak, ample), Standing::Counted);

@@ -69,10 +69,11 @@ impl Watched<'_> {
             .sum::<Option<u64>>()
     }
 
-    /// `300 ms to 500 ms`, `at least 300 ms`.
+    /// `300 ms to 500 ms`, `at least 300 ms`, `of unknown length`.
     pub fn lasted(&self) -> String {
         match (self.least_us(), self.most_us()) {
             (least, Some(most)) => format!("{} to {}", human_us(least), human_us(most)),
+            (0, None) => "of unknown length".into(),
             (least, None) => format!("at least {}", human_us(least)),
         }
     }

@@ -69,10 +69,15 @@ fn a_long_attempt_that_gets_through_is_a_leak_though_no_short_one_did() {
     assert_eq!((window.attempts, window.right_after_us), (1, None), "nobody knows how long it was open");
     assert_eq!(judge.persistent(), 3);
     assert!(judge.news().iter().any(|(_, call, turn)| (*call, *turn) == (Call::Leak, Turn::Opened)));
-    judge.see(&Sighting::Persisted { flow, launched: at(3900), ended: at(4900), outcome: Outcome::Reached });
+    judge.see(&Sighting::Persisted { flow, launched: at(3900), ended: at(4950), outcome: Outcome::Reached });
     let windows = judged(&script, &judge, now, "x", "s").windows;
     let [.., window] = windows.as_slice() else { panic!("{windows:?}") };
     assert_eq!((window.attempts, window.persistent, window.least_us()), (2, 2, 0), "it was shut to those between");
+    assert_eq!(
+        window.last_wrong_us - window.first_wrong_us,
+        2_000_000,
+        "the repeats were sent a second after their first"
+    );
     assert_eq!(judge.news(), [], "the same window is no news");
 }
 
