@@ -68,7 +68,7 @@ impl Voyage<'_> {
             return Ok(());
         }
         let own = pace(under.work, self.deadline(), None).interval;
-        Err(format!("{}; `--interval {}` can be", not_held(asked, (seen, unseen)), show(own.max(asked * 2))))
+        Err(format!("{}; {}", not_held(asked, (seen, unseen)), offered(own.max(asked * 2))))
     }
 
     /// The next slower pace; none where it is slow enough already.
@@ -187,6 +187,12 @@ pub(super) fn not_held(asked: Duration, (seen, unseen): (u64, u64)) -> String {
     format!("trying every flow once in {} cannot be held here: {unseen} of {all} attempts could not see", show(asked))
 }
 
+/// What can be had instead, to be typed: no finer than whole milliseconds, and no faster than what fits.
+pub(super) fn offered(fits: Duration) -> String {
+    let millis = u64::try_from(fits.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
+    format!("`--interval {}` can be", show(Duration::from_millis(millis)))
+}
+
 /// How long to look at a pace before it is judged: long enough for every cell to have had its turn.
 pub(super) fn look(interval: Duration) -> Duration {
     PACE_CHECK.max((interval * 3).min(interval + Duration::from_secs(1)))
@@ -199,4 +205,20 @@ fn fresh((seen, unseen): (u64, u64), before: (u64, u64)) -> (u64, u64) {
 
 fn too_blind((seen, unseen): (u64, u64)) -> bool {
     unseen * BLIND_SHARE > seen + unseen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pace_is_offered_as_somebody_would_type_it() {
+        for (micros, offer, why) in [
+            (20_000, "20ms", "whole already"),
+            (3_125, "4ms", "no faster than what fits"),
+            (1_500_001, "1s501ms", "longer than a second"),
+        ] {
+            assert_eq!(offered(Duration::from_micros(micros)), format!("`--interval {offer}` can be"), "{why}");
+        }
+    }
 }

@@ -11,7 +11,7 @@ use crate::model::flow::FlowId;
 use crate::model::verdict::Verdict;
 use crate::probe::{Pace, Persistence, SweepPlan};
 use crate::run::error::chain;
-use crate::run::pacing::not_held;
+use crate::run::pacing::{not_held, offered};
 use crate::run::voyage::{Under, Voyage};
 use crate::watch::{self, Post};
 
@@ -67,7 +67,7 @@ impl Voyage<'_> {
             }
         }
         match refused {
-            Some(refused) => Err(format!("{refused}; `--interval {}` can be", show(interval))),
+            Some(refused) => Err(format!("{refused}; {}", offered(interval))),
             None => Ok(interval),
         }
     }

@@ -32,6 +32,8 @@ pub struct Right {
     pub group: &'static str,
     /// The resource, with its subresource behind a `/`.
     pub resource: &'static str,
+    /// The one object it is needed for, by namespace and name; none: all of them.
+    pub object: Option<(&'static str, &'static str)>,
     /// The verbs.
     pub verbs: &'static [&'static str],
     /// What is lost without them.
@@ -39,8 +41,11 @@ pub struct Right {
 }
 
 const fn right(group: &'static str, resource: &'static str, verbs: &'static [&'static str], without: Without) -> Right {
-    Right { group, resource, verbs, without }
+    Right { group, resource, object: None, verbs, without }
 }
+
+/// kube-proxy's mode decides what Calico's dataplane may be.
+const PROXY: Right = Right { object: Some(("kube-system", "kube-proxy")), ..right("", "configmaps", &["get"], DOCTOR) };
 
 const GATHER: Without = Without::Less("less is gathered when something fails");
 const OTHERS: Without = Without::Less("policies of this kind are neither made nor found");
@@ -64,6 +69,7 @@ pub const USED: &[Right] = &[
     right("apps", "deployments", &["list", "watch"], LOG),
     right("", "services", &["get", "list", "create", "delete"], SERVICES),
     right("", "configmaps", &["list", "create", "delete"], ADOPTING),
+    PROXY,
     right("policy", "poddisruptionbudgets", &["list"], ADOPTING),
     right("apps", "deployments", &["get"], LIKE),
     right("apps", "statefulsets", &["get"], LIKE),
@@ -139,10 +145,11 @@ pub(in crate::fabric::cluster) async fn missing(server: &Server, deeds: &BTreeSe
     (!words.is_empty()).then(|| words.join("; "))
 }
 
-/// `no right to create, delete pods`
+/// `no right to create, delete pods`, `no right to get configmaps kube-system/kube-proxy`
 fn in_words(right: &Right, verbs: &[&str]) -> String {
     let group = if right.group.is_empty() { String::new() } else { format!(".{}", right.group) };
-    format!("no right to {} {}{group}", verbs.join(", "), right.resource)
+    let object = right.object.map_or_else(String::new, |(namespace, name)| format!(" {namespace}/{name}"));
+    format!("no right to {} {}{group}{object}", verbs.join(", "), right.resource)
 }
 
 /// What we are granted by rules that hold for whole clusters, as far as they can be listed. Rules of one namespace may be
@@ -214,6 +221,8 @@ async fn allowed(server: &Server, right: &Right, verb: &str) -> Result<bool, Sai
         group: Some(right.group.to_owned()),
         resource: Some(resource.to_owned()),
         subresource,
+        namespace: right.object.map(|(namespace, _)| namespace.to_owned()),
+        name: right.object.map(|(_, name)| name.to_owned()),
         verb: Some(verb.to_owned()),
         ..ResourceAttributes::default()
     };
@@ -241,18 +250,22 @@ mod tests {
         let documents: Vec<serde_json::Value> = serde_saphyr::from_multiple(&text).unwrap();
         let of_kind = |kind: &str| documents.iter().find(|one| one["kind"] == kind).cloned().unwrap();
         let role: ClusterRole = serde_json::from_value(of_kind("ClusterRole")).unwrap();
-        let mut granted: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
+        // By group, resource, and the names of single objects.
+        type Subject = (String, String, Vec<String>);
+        let mut granted: BTreeMap<Subject, BTreeSet<String>> = BTreeMap::new();
         for rule in role.rules.unwrap() {
             for group in rule.api_groups.iter().flatten() {
                 for resource in rule.resources.iter().flatten() {
-                    let verbs = granted.entry((group.clone(), resource.clone())).or_default();
+                    let objects = rule.resource_names.clone().unwrap_or_default();
+                    let verbs = granted.entry((group.clone(), resource.clone(), objects)).or_default();
                     verbs.extend(rule.verbs.iter().cloned());
                 }
             }
         }
-        let mut used: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
+        let mut used: BTreeMap<Subject, BTreeSet<String>> = BTreeMap::new();
         for right in USED {
-            let verbs = used.entry((right.group.to_owned(), right.resource.to_owned())).or_default();
+            let objects = right.object.iter().map(|(_, name)| (*name).to_owned()).collect();
+            let verbs = used.entry((right.group.to_owned(), right.resource.to_owned(), objects)).or_default();
             verbs.extend(right.verbs.iter().map(|verb| (*verb).to_owned()));
         }
         assert_eq!(granted, used);
@@ -322,9 +335,10 @@ mod tests {
         };
         assert_eq!(told(&[]), [], "all are there");
         assert_eq!(
-            told(&[("pods", "create"), ("pods", "delete"), ("events", "list")]),
+            told(&[("pods", "create"), ("pods", "delete"), ("configmaps", "get"), ("events", "list")]),
             [
                 (State::Error, "no right to create, delete pods".to_owned()),
+                (State::Warning, "no right to get configmaps kube-system/kube-proxy: doctor sees less".to_owned(),),
                 (State::Warning, "no right to list events: less is gathered when something fails".to_owned()),
             ]
         );
