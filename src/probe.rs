@@ -22,7 +22,7 @@ pub mod translate;
 
 pub use crew::{Crew, Terms};
 pub use hold::Holding;
-pub use pace::{Pace, Work, fitting, pace};
+pub use pace::{Pace, Work, pace};
 pub use sweep::{Facade, Persistence, Planned, SweepPlan};
 
 use crate::model::endpoint::{Addresses, EndpointId, Family};

@@ -10,7 +10,7 @@ const SHORTEST: Duration = Duration::from_millis(10);
 const ANSWERED: Duration = Duration::from_micros(220 * UNOPTIMISED);
 
 /// What an attempt costs that nobody answers: its first packet goes no farther than the rule that drops it.
-const SILENT: Duration = Duration::from_micros(75 * UNOPTIMISED);
+const SILENT: Duration = Duration::from_micros(110 * UNOPTIMISED);
 
 /// By how much a program takes longer that was built for looking into it.
 const UNOPTIMISED: u64 = if cfg!(debug_assertions) { 3 } else { 1 };
@@ -48,12 +48,6 @@ pub struct Pace {
     pub interval: Duration,
     /// Attempts in each turn.
     pub attempts: u32,
-}
-
-/// The interval that needs three fifths of the rate at which a sweep that took so long went: what is left is for those
-/// who need the machine besides us.
-pub fn fitting(sweep: Duration) -> Duration {
-    sweep.saturating_mul(5) / 3
 }
 
 /// The pace for so much work: the interval asked for, else 10 ms for a small matrix and for a larger one what its turns

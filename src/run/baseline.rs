@@ -14,7 +14,7 @@ use crate::model::flow::CellSet;
 use crate::model::matrix::Matrix;
 use crate::model::verdict::Intent;
 use crate::oracle;
-use crate::probe::Facade;
+use crate::probe::{Facade, Work};
 use crate::scenario::world::World;
 use crate::watch::{self, Ended, Post};
 
@@ -36,8 +36,7 @@ impl Voyage<'_> {
         self.draft.begin("baseline", Some(cells.len() as u64));
         let sent = clock::now();
         let planned = Planned { cells: Arc::clone(&cells), services };
-        // At the pace that the first stage needs, so that nobody is told anything new just when a change is to be seen.
-        let start = self.plan(planned, self.opening(&cells), under).await?;
+        let start = self.plan(planned, Work::answered(cells.len()), under).await?;
         let acknowledged = clock::now();
         let within = WITHIN.max(under.pace.interval * TURNS);
         let rules = Rules { converge_within: within, ..self.rules(sent, under.pace, self.order.scenario.timing()) };
@@ -90,7 +89,7 @@ impl Voyage<'_> {
             return Err(format!("{which}: the wiring is broken, nothing was judged"));
         }
         if ended == Ended::Reached {
-            self.calibrate(swept.since(start), &mut judge, under).await?;
+            self.calibrate(swept.since(start), &cells, &mut judge, under).await?;
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use crate::model::flow::{CellSet, Flow, FlowId};
 use crate::model::moment::Moment;
 use crate::model::verdict::Verdict;
 use crate::oracle;
-use crate::probe::{Pace, SweepPlan, Work, fitting, pace};
+use crate::probe::{Pace, SweepPlan, Work, pace};
 use crate::watch::{self, Ended, Post};
 
 /// Whether agents keep the pace is looked at so often.
@@ -24,15 +24,19 @@ const BLIND_SHARE: u64 = 20;
 const SLOWEST: Duration = Duration::from_millis(500);
 /// Those may go slower by this factor.
 const SLOWER: u32 = 4;
+/// What was too slow once is planned with so much room.
+const RESERVE: f64 = 1.1;
 /// A small matrix may take so long besides its turns: the way to the agents, and from them.
 const ROUND_TRIP: Duration = Duration::from_millis(100);
 
 impl Voyage<'_> {
-    /// Takes the pace from what the baseline took to see every cell once: a machine that is busy with other things
-    /// shows it there. A pace that was asked for is tried for a while, and stays or is refused.
+    /// Takes the pace of the first stage from what the baseline took to see every cell once: a machine that is slow, or busy
+    /// with other things, shows it there. Agents are told now, so that nobody is told anything new just when a change is to
+    /// be seen. A pace that was asked for is tried for a while, and stays or is refused.
     pub(super) async fn calibrate(
         &mut self,
         took: Duration,
+        cells: &CellSet,
         baseline: &mut Baseline,
         under: &mut Under,
     ) -> Result<(), String> {
@@ -43,13 +47,13 @@ impl Voyage<'_> {
             watch::linger(baseline, post, enough).await;
             return self.refuse_pace(fresh(baseline.sight(), before), under);
         }
-        // What a small matrix takes is mostly the way there and back.
-        if took <= under.pace.interval * 2 + ROUND_TRIP {
-            return Ok(());
-        }
-        let fits = fitting(took).min(SLOWEST);
-        if fits > under.pace.interval {
-            self.replan(pace(under.work, self.deadline(), Some(fits)), under).await?;
+        let planned = pace(Work::answered(cells.len()), self.deadline(), None).interval;
+        let work = self.opening(cells);
+        let own = pace(work, self.deadline(), None).interval;
+        let interval = slowed(own, took, planned).min(SLOWEST.max(own * SLOWER)).max(under.pace.interval);
+        if interval > under.pace.interval {
+            under.work = work;
+            self.replan(pace(work, self.deadline(), Some(interval)), under).await?;
         }
         Ok(())
     }
@@ -175,6 +179,17 @@ impl Voyage<'_> {
     }
 }
 
+/// An interval on a machine that took so long for what was planned to take less.
+fn slowed(interval: Duration, took: Duration, planned: Duration) -> Duration {
+    // What a small matrix takes is mostly the way there and back, and the last turn ends a little after the interval.
+    let took = took.saturating_sub(ROUND_TRIP);
+    if took <= planned + planned / 6 {
+        return interval;
+    }
+    let ratio = took.as_secs_f64() / planned.as_secs_f64().max(f64::MIN_POSITIVE);
+    interval.mul_f64((ratio * RESERVE).min(f64::from(SLOWER)))
+}
+
 /// What it costs to try these cells, by what is right for each.
 pub(super) fn work(cells: &CellSet, right: impl Fn(FlowId) -> Option<Verdict>) -> Work {
     let silent = cells.iter().filter(|(id, _)| right(*id) == Some(Verdict::Denied)).count();
@@ -210,6 +225,19 @@ fn too_blind((seen, unseen): (u64, u64)) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slow_machine_is_given_the_time_it_was_seen_to_need() {
+        let ms = Duration::from_millis;
+        for (took, planned, slower, why) in [
+            (90, 10, 1000, "a small matrix is mostly the way there and back"),
+            (650, 540, 1000, "as planned"),
+            (1180, 540, 2200, "twice as slow, and some room"),
+            (9000, 540, 4000, "no slower than makes sense"),
+        ] {
+            assert_eq!(slowed(ms(1000), ms(took), ms(planned)).as_millis(), slower, "{why}");
+        }
+    }
 
     #[test]
     fn a_pace_is_offered_as_somebody_would_type_it() {
