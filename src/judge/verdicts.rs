@@ -46,7 +46,8 @@ impl Judge {
                 cell
             })
             .collect();
-        let tallies: Vec<Tally> = cells.iter().map(|cell| Tally::of(&cell.settled, look, quorum)).collect();
+        let tallies: Vec<Tally> =
+            cells.iter().map(|cell| Tally::of(&cell.settled, self.look_at(cell, look), quorum)).collect();
         let witnesses = self.witnesses(&tallies);
         let sentence = Sentence { judge: self, witnesses, look, ending: self.ending(now) };
         let mut places = cells.iter().zip(&tallies);
@@ -60,6 +61,15 @@ impl Judge {
                 &Tally::default(),
             ),
         })
+    }
+
+    /// What is looked at for one cell. A stage that has converged did not wait for a cell whose agent is lost: what was last
+    /// seen of it before the window says how long enforcement took, and nothing of the end.
+    fn look_at(&self, cell: &Cell, look: Look) -> Look {
+        match (cell.counted, self.converged) {
+            (Counted::Lost, Some(_)) => Look { floor: look.from, ..look },
+            (Counted::Lost | Counted::Right | Counted::Waiting | Counted::Unjudged | Counted::Unsupported, _) => look,
+        }
     }
 
     /// The final window: the last for which everybody who still tells anything has told all.

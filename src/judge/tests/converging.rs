@@ -72,6 +72,26 @@ fn what_arrived_while_enforcement_had_hardly_begun_is_no_verdict_on_the_end() {
 }
 
 #[test]
+fn what_was_seen_of_a_lost_agent_before_enforcement_is_no_leak_of_a_stage_that_has_converged() {
+    let mut script = pods();
+    // As slow as a large matrix; the flows of others hold convergence up for more than a turn.
+    script.rules = Rules { interval: 400 * MS, window: 400 * MS, ..script.rules };
+    script.lost = vec![(script.end("x"), at(1440))];
+    let a = script.end("a");
+    let barred = barred(&script);
+    let script = script.reality(move |flow, launch| {
+        let early = launch < at(1450);
+        if (flow.source == a && early) || (barred(flow) && !early) { Fact::Dropped } else { Fact::Arrives }
+    });
+    let mut judge = script.judge(meant(&script));
+    let now = script.play(&mut judge);
+    assert_eq!(judge.ending(now), Ending::Converged);
+    let judgement = judged(&script, &judge, now, "x", "s");
+    assert_eq!(judgement.windows.len(), 1, "it was seen open once: {judgement:?}");
+    assert_eq!(judgement.call(), Call::Inconclusive, "and nothing was seen of it since: {judgement:?}");
+}
+
+#[test]
 fn enforcement_later_than_allowed_is_a_finding_though_it_came() {
     let mut script = enforced(pods(), Fact::Dropped);
     for (limit, call) in [(150 * MS, Call::Ok), (50 * MS, Call::Leak)] {
