@@ -39,7 +39,7 @@ use std::time::Duration;
 
 pub use crate::watch::Quiet;
 pub use again::Again;
-pub use ask::explain;
+pub use ask::{explain, only};
 pub use cluster::{
     Adopt, Connected, Deed, Leftovers, OptionSyntax, Options as ClusterOptions, PullSecret, Selected, Toleration,
     adopted, clean, connect, dry_run, in_cluster, leftovers,
@@ -56,6 +56,7 @@ pub use vigil::{INTERVAL, Key, Until, Vigil};
 
 use crate::model::document::Strictness;
 use crate::scenario::Scenario;
+pub use crate::scenario::{Pick, PickSyntax};
 
 /// What to run, and how. What is given here goes over what the scenario says, and that over the fabric's defaults.
 #[derive(Debug, Clone)]

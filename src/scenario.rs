@@ -11,6 +11,7 @@ pub mod diagnostic;
 mod labels;
 mod log;
 mod manifest;
+mod narrow;
 pub mod newborns;
 pub mod outputs;
 mod raw;
@@ -47,6 +48,7 @@ use world::{Pod, World};
 
 pub use diagnostic::Refusal;
 pub use manifest::policy_from_json;
+pub use narrow::{Pick, PickSyntax};
 pub use schema::schema;
 
 /// A valid scenario.

@@ -8,6 +8,7 @@
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use leakproof::model::document::Document;
@@ -17,6 +18,17 @@ use nix::unistd::Pid;
 use place::{PROGRAM, Place, has_lab, scenario, until_agents_run};
 
 mod place;
+
+/// Held by every run that others may go on beside, and by the one that takes the whole machine alone.
+static MACHINE: RwLock<()> = RwLock::new(());
+
+fn beside_others() -> RwLockReadGuard<'static, ()> {
+    MACHINE.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn alone() -> RwLockWriteGuard<'static, ()> {
+    MACHINE.write().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Longer than any run here may take: what is not over by then hangs.
 const HANGS: Duration = Duration::from_secs(60);
@@ -55,6 +67,7 @@ fn end(child: &mut Child) -> (ExitStatus, String) {
 
 /// Interrupts runs at moments spread evenly from their start to beyond their end.
 fn interrupt(moments: u32) {
+    let _held = beside_others();
     let place = Place::new();
     let begun = Instant::now();
     let (status, said) = end(&mut pipeline(&place, &[]));
@@ -114,6 +127,7 @@ fn interrupts_end_a_run_with_their_code_and_leave_nothing() {
     if !has_lab() {
         return;
     }
+    let _held = beside_others();
     for (name, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
         let place = Place::new();
         let mut child = pipeline(&place, &LASTS);
@@ -131,6 +145,7 @@ fn a_killed_run_leaves_no_process() {
     if !has_lab() {
         return;
     }
+    let _held = beside_others();
     let place = Place::new();
     let mut child = pipeline(&place, &LASTS);
     until_agents_run(&place, &mut child);
@@ -145,6 +160,7 @@ fn with_every_server_dead_nothing_is_denied() {
     if !has_lab() {
         return;
     }
+    let _held = beside_others();
     let place = Place::new();
     let json = place.file("run.json");
     let listeners = [
@@ -177,6 +193,7 @@ fn a_pace_that_cannot_be_held_is_refused_with_one_that_can() {
     if !has_lab() {
         return;
     }
+    let _held = alone();
     let place = Place::new();
     // Nearly a million attempts a second.
     let json = place.file("run.json");
@@ -194,6 +211,7 @@ fn two_runs_at_once_do_not_disturb_each_other() {
     if !has_lab() {
         return;
     }
+    let _held = beside_others();
     let place = Place::new();
     let children: Vec<_> = (0..2)
         .map(|_| {
@@ -219,6 +237,7 @@ fn a_full_disk_is_told_and_does_not_change_a_verdict() {
     if !has_lab() {
         return;
     }
+    let _held = beside_others();
     let place = Place::new();
     let output = place
         .leakproof()
@@ -238,6 +257,7 @@ fn a_reader_that_stops_reading_is_no_error() {
     if !has_lab() {
         return;
     }
+    let _held = beside_others();
     let place = Place::new();
     let mut child = place
         .leakproof()
@@ -260,6 +280,7 @@ fn running_out_of_descriptors_is_never_a_denial() {
     if !has_lab() {
         return;
     }
+    let _held = beside_others();
     // From a limit at which nothing starts to one at which all is well: no verdict may be wrong on the way.
     for files in [12, 24, 32, 48, 64, 96] {
         let place = Place::new();

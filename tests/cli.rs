@@ -4,9 +4,11 @@
 #![allow(clippy::print_stderr, reason = "a test that is passed over says why")]
 
 use std::path::Path;
+use std::process::Command;
 
 use leakproof::model::comparison::{Comparison, Sameness};
 use leakproof::model::document::Document;
+use leakproof::model::finding::Call;
 use leakproof::model::forecast::Forecast;
 use place::{PROGRAM, Place, has_lab, scenario};
 
@@ -40,6 +42,7 @@ fn bad_arguments_are_usage_errors() {
         &["rum", "x.yaml"],
         &["run", "x.yaml", "--deadline", "fast"],
         &["run", "x.yaml", "--attempts", "0"],
+        &["run", "x.yaml", "--only", "intruder"],
     ] {
         let output = Place::new().leakproof().args(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
@@ -218,4 +221,37 @@ fn an_image_is_made_of_static_binaries_only() {
     let output = place.leakproof().arg("image").arg(&archive).args(twice).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "a kubelet would not find such a name");
     place.assert_no_files_left();
+}
+
+#[test]
+fn commands_that_are_gathered_show_the_same_cell_again() {
+    if !has_lab() {
+        return;
+    }
+    let place = Place::new();
+    let folder = place.file("gathered");
+    let run = |place: &Place, arguments: &[&str]| place.leakproof().args(arguments).output().unwrap();
+    let (scenario, into) = (scenario("ai-data-pipeline.yaml").display().to_string(), folder.display().to_string());
+    let leak = "leak=intruder->data-store:5432/tcp";
+    let failed = run(&place, &["run", &scenario, "--fault", leak, "--artifacts", &into]);
+    assert_eq!(failed.status.code(), Some(11), "{}", String::from_utf8_lossy(&failed.stderr));
+    let gathered = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    let commands = std::fs::read_to_string(gathered.join("leakproof.txt")).unwrap();
+    let again = commands.lines().find(|line| line.contains(" --only ")).unwrap_or_else(|| panic!("{commands}"));
+    // As somebody would who pastes it, with leakproof in PATH.
+    let path = std::env::var("PATH").unwrap();
+    let path = format!("{}:{path}", Path::new(PROGRAM).parent().unwrap().display());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{again} --json {}", place.file("again.json").display())]);
+    let output = shell.env("PATH", path).env("TMPDIR", place.temporary()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(11), "{again}: {said}");
+    let document: Document = serde_json::from_slice(&std::fs::read(place.file("again.json")).unwrap()).unwrap();
+    let cells = || document.stages.iter().filter(|stage| stage.name != "baseline").flat_map(|stage| &stage.cells);
+    let wrong: Vec<String> = cells()
+        .filter(|cell| cell.call != Call::Ok)
+        .map(|cell| format!("{} {}", cell.call.word(), cell.flow))
+        .collect();
+    assert_eq!(wrong, ["LEAK intruder -> data-store:5432/tcp"], "{again}: {said}");
+    assert!(cells().count() < 40, "only it and what vouches for it is tried: {said}");
 }

@@ -47,6 +47,20 @@ const CASES: &[Case] = &[
         holds: &[],
     },
     Case {
+        claim: "one flow alone leaks as it does among all",
+        arguments: &["--only", "intruder->data-store:5432/tcp", "--fault", LEAK],
+        exit: 11,
+        calls: &["LEAK intruder -> data-store:5432/tcp"],
+        holds: &["network", "only intruder->data-store:5432/tcp and what vouches for it: 15 of 40 cells are tried"],
+    },
+    Case {
+        claim: "one flow alone does not see what is wrong elsewhere",
+        arguments: &["--only", "impostor->data-store:5432/tcp", "--fault", "leak=intruder->unlabelled:8080/tcp"],
+        exit: 0,
+        calls: &[],
+        holds: &[],
+    },
+    Case {
         claim: "a cut flow is an outage",
         arguments: &["--fault", CUT],
         exit: 10,

@@ -13,7 +13,7 @@ use crate::exit::{self, Exit};
 use crate::model::document::{Document, Strictness};
 use crate::report;
 use crate::report::file::{SaveError, save};
-use crate::run::{self, Again, ClusterOptions, Connected, Ground, Keep, Need, Order, Stop, Until, Vigil};
+use crate::run::{self, Again, ClusterOptions, Connected, Ground, Keep, Need, Order, Pick, Stop, Until, Vigil};
 
 /// Arguments of `run`.
 #[derive(Debug, Clone, Args)]
@@ -21,6 +21,7 @@ use crate::run::{self, Again, ClusterOptions, Connected, Ground, Keep, Need, Ord
     leakproof run scenarios/ai-data-pipeline.yaml\n  \
     leakproof run scenarios/*.yaml --junit report.xml\n  \
     leakproof run scenarios/ai-data-pipeline.yaml --fault 'leak=intruder->data-store:5432/tcp'\n  \
+    leakproof run scenarios/ai-data-pipeline.yaml --only 'intruder->data-store:5432/tcp'\n  \
     leakproof run scenarios/ai-data-pipeline.yaml --on cluster --context kind-leak\n  \
     leakproof run scenarios/ai-data-pipeline.yaml --on cluster --context prod --adopt --make-namespace ai-staging")]
 pub struct RunArguments {
@@ -30,6 +31,9 @@ pub struct RunArguments {
     /// Where: network namespaces on this machine, or a cluster
     #[arg(long, value_enum, default_value = "lab")]
     pub on: On,
+    /// Try no flow but this one and what vouches for it: the other flows of its two ends
+    #[arg(long, value_name = "FROM->TO[:PORT]")]
+    pub only: Option<Pick>,
     /// Refuse flows no expectation covers, and take weak witnesses for inconclusive
     #[arg(long)]
     pub strict: bool,
@@ -302,6 +306,13 @@ pub(super) async fn one(
     let scenario = match adopt::load(file, strictness, site.reading(), look) {
         Ok(scenario) => scenario,
         Err(code) => return Ok(code),
+    };
+    let scenario = match arguments.only.as_ref().map_or(Ok(None), |pick| run::only(&scenario, pick).map(Some)) {
+        Ok(narrowed) => narrowed.unwrap_or(scenario),
+        Err(refusal) => {
+            output::complain(&run::chain(&refusal));
+            return Ok(refusal.exit());
+        }
     };
     let artifacts = arguments.artifacts();
     let order = Order {

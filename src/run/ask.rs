@@ -1,12 +1,13 @@
-//! A question that needs no network: why one flow is allowed or denied.
+//! Questions about one flow: why it is allowed or denied, which needs no network, and what a run of it alone takes.
 
 use super::error::Refusal;
+use crate::model::endpoint::EndpointId;
 use crate::model::explanation::Explanation;
 use crate::model::flow::Flow;
 use crate::model::port::Port;
 use crate::oracle;
 use crate::scenario::world::{Service, ServicePort, World};
-use crate::scenario::{Scenario, Stage};
+use crate::scenario::{Pick, Scenario, Stage};
 
 /// The story of every flow from `from` to `to` in one stage, at `port` if one is given. The port need not be one that
 /// is probed: any may be asked about.
@@ -20,14 +21,7 @@ pub fn explain(
     to: &str,
     port: Option<Port>,
 ) -> Result<Vec<Explanation>, Refusal> {
-    let find = |name: &str| {
-        scenario.find(name).ok_or_else(|| Refusal::NoEndpoint {
-            scenario: scenario.name().to_owned(),
-            name: name.to_owned(),
-            known: scenario.endpoints().iter().map(|e| format!("`{}`", e.name)).collect::<Vec<_>>().join(", "),
-        })
-    };
-    let (source, destination) = (find(from)?, find(to)?);
+    let (source, destination) = (find(scenario, from)?, find(scenario, to)?);
     let mut flows: Vec<Flow> = scenario
         .families()
         .iter()
@@ -44,10 +38,31 @@ pub fn explain(
     }
     flows.sort_unstable();
     if flows.is_empty() || source == destination {
-        return Err(Refusal::NoCell { scenario: scenario.name().to_owned(), from: from.to_owned(), to: to.to_owned() });
+        return Err(no_cell(scenario, from, to));
     }
     let name_of = |id| scenario.name_of(id).to_owned();
     Ok(flows.iter().map(|flow| oracle::explain(&stage.world, flow, name_of)).collect())
+}
+
+/// The scenario with no cells but those of one flow, in every stage, and of what vouches for it.
+///
+/// # Errors
+/// As [`explain`].
+pub fn only(scenario: &Scenario, pick: &Pick) -> Result<Scenario, Refusal> {
+    let (source, destination) = (find(scenario, &pick.from)?, find(scenario, &pick.to)?);
+    scenario.narrowed(source, destination, pick.port).ok_or_else(|| no_cell(scenario, &pick.from, &pick.to))
+}
+
+fn find(scenario: &Scenario, name: &str) -> Result<EndpointId, Refusal> {
+    scenario.find(name).ok_or_else(|| Refusal::NoEndpoint {
+        scenario: scenario.name().to_owned(),
+        name: name.to_owned(),
+        known: scenario.endpoints().iter().map(|e| format!("`{}`", e.name)).collect::<Vec<_>>().join(", "),
+    })
+}
+
+fn no_cell(scenario: &Scenario, from: &str, to: &str) -> Refusal {
+    Refusal::NoCell { scenario: scenario.name().to_owned(), from: from.to_owned(), to: to.to_owned() }
 }
 
 /// The flows that one to a Service may become: policies see these, so theirs are the stories to tell.

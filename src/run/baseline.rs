@@ -1,16 +1,16 @@
 //! The baseline: what is open before any policy of the scenario is there. Without it a denial proves nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::pacing::look;
-use super::voyage::{Planned, Under, Voyage, convergence, interrupted};
+use super::voyage::{Planned, Turns, Under, Voyage, convergence, interrupted};
 use super::{assemble, carry, open};
 use crate::clock;
 use crate::judge::{Baseline, Rules};
 use crate::model::endpoint::EndpointId;
-use crate::model::flow::CellSet;
+use crate::model::flow::{CellSet, FlowId};
 use crate::model::matrix::Matrix;
 use crate::model::verdict::Intent;
 use crate::oracle;
@@ -35,7 +35,8 @@ impl Voyage<'_> {
         let cells = Arc::clone(&load.carried);
         self.draft.begin("baseline", Some(cells.len() as u64));
         let sent = clock::now();
-        let planned = Planned { cells: Arc::clone(&cells), services };
+        let turns = self.baseline_turns(&cells);
+        let planned = Planned { cells: Arc::clone(&cells), services, turns };
         let start = self.plan(planned, Work::answered(cells.len()), under).await?;
         let acknowledged = clock::now();
         let within = WITHIN.max(under.pace.interval * TURNS);
@@ -50,8 +51,18 @@ impl Voyage<'_> {
             }
             self.refuse_pace(judge.sight(), under)?;
             // That was not enough: agents that take each other's time see more at half the pace.
-            if let Some(slower) = self.slower(under)
-                && let Err(why) = self.replan(slower, under).await
+            let slower = self.slower(under);
+            let again = match turns {
+                Turns::Endless => slower,
+                Turns::One => {
+                    // They rest by now. What was seen need not be seen again.
+                    let missing: HashSet<FlowId> = judge.broken().into_iter().map(|(id, ..)| id).collect();
+                    under.try_only(&missing);
+                    Some(slower.unwrap_or(under.pace))
+                }
+            };
+            if let Some(pace) = again
+                && let Err(why) = self.replan(pace, under).await
             {
                 // Too busy even to answer: what was reached so far, and is still, counts all the same.
                 self.draft.warn(why);

@@ -10,7 +10,7 @@ use crate::fabric::Realised;
 use crate::model::document::Document;
 use crate::model::endpoint::EndpointId;
 use crate::model::finding::Call;
-use crate::scenario::Scenario;
+use crate::scenario::{Pick, Scenario};
 
 /// Gathers into a folder of its own below `within`, if anything was not as it should be. Gives what to say about it.
 pub(super) async fn gather<R: Realised>(
@@ -47,11 +47,16 @@ fn own(document: &Document, again: &Again, folder: &Path) -> Option<String> {
     let mut lines = format!("leakproof report {}\n", PathBuf::from(name).display());
     let stages = document.stages.iter().filter(|stage| stage.name != BASELINE).enumerate();
     let cells = stages.flat_map(|(place, stage)| stage.cells.iter().map(move |cell| (place, stage, cell)));
+    // The same cell of several stages is repeated by one run.
+    let mut once_more = BTreeSet::new();
     let wrong = cells.filter(|(.., cell)| !matches!(cell.call, Call::Ok | Call::Unsupported | Call::Unjudged));
     for (place, stage, cell) in wrong.take(20) {
         let (flow, asking) = (&cell.flow, again.explaining((place > 0).then_some(&stage.name)));
         lines.push_str(&format!("leakproof explain {file} {} {} {}{asking}\n", flow.from, flow.to, flow.port));
+        let pick = Pick { from: flow.from.clone(), to: flow.to.clone(), port: Some(flow.port) };
+        once_more.insert(format!("leakproof run {file} --only {}{}\n", quoted(&pick.to_string()), again.running()));
     }
+    lines.extend(once_more);
     lines.push_str(&format!("leakproof run {file}{}\n", again.running()));
     // The commands are a help; the run's document above is what counts.
     let _missing = std::fs::write(folder.join("leakproof.txt"), lines);

@@ -1,12 +1,13 @@
 //! At what pace a run probes: what its matrix costs, what the baseline shows this machine can hold, slower where agents
 //! cannot keep it, refused where somebody asked for what cannot be held.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::assemble;
 use super::error::chain;
 use super::vigil::show;
-use super::voyage::{Planned, Under, Voyage};
+use super::voyage::{Planned, Turns, Under, Voyage};
 use crate::clock;
 use crate::judge::{Baseline, Judge, Rules};
 use crate::model::flow::{CellSet, Flow, FlowId};
@@ -36,7 +37,7 @@ impl Voyage<'_> {
     pub(super) async fn calibrate(
         &mut self,
         took: Duration,
-        cells: &CellSet,
+        cells: &Arc<CellSet>,
         baseline: &mut Baseline,
         under: &mut Under,
     ) -> Result<(), String> {
@@ -51,11 +52,21 @@ impl Voyage<'_> {
         let work = self.opening(cells);
         let own = pace(work, self.deadline(), None).interval;
         let interval = slowed(own, took, planned).min(SLOWEST.max(own * SLOWER)).max(under.pace.interval);
-        if interval > under.pace.interval {
-            under.work = work;
-            self.replan(pace(work, self.deadline(), Some(interval)), under).await?;
-        }
-        Ok(())
+        let Some(planned) =
+            under.planned.take_if(|planned| planned.turns == Turns::One || interval > under.pace.interval)
+        else {
+            return Ok(());
+        };
+        under.work = work;
+        let planned = Planned { cells: Arc::clone(cells), turns: Turns::Endless, ..planned };
+        self.plan_at(planned, pace(work, self.deadline(), Some(interval)), under).await.map(drop)
+    }
+
+    /// How often the baseline tries each cell. A matrix that takes long takes both cores, and whoever is to be told something
+    /// new meanwhile hears it late: so its agents go through it once and rest.
+    pub(super) fn baseline_turns(&self, cells: &CellSet) -> Turns {
+        let interval = pace(Work::answered(cells.len()), self.deadline(), None).interval;
+        if self.requested_interval().is_none() && interval > PACE_CHECK { Turns::One } else { Turns::Endless }
     }
 
     /// What it will cost to try these cells once the first stage is there.
@@ -146,7 +157,11 @@ impl Voyage<'_> {
         // Silence is trusted when its socket was looked at once more after the deadline, and connections come about in
         // the kernel without the agent. A datagram waits to be read, and counts where it is read within the deadline.
         let services = planned.services.clone();
-        SweepPlan { slack: deadline * 4 / 5, services, ..SweepPlan::new(wanted, pace, deadline) }
+        let turns = match planned.turns {
+            Turns::One => Some(1),
+            Turns::Endless => None,
+        };
+        SweepPlan { slack: deadline * 4 / 5, services, turns, ..SweepPlan::new(wanted, pace, deadline) }
     }
 
     pub(super) fn deadline(&self) -> Duration {

@@ -1,6 +1,6 @@
 //! What goes on from stage to stage: agents mustered once, then change after change, each judged by its own time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::fabric::Realised;
 use crate::judge::{Agents, Judge, Proven, Rules, Who, window};
 use crate::model::document::Convergence;
 use crate::model::endpoint::EndpointId;
-use crate::model::flow::{CellSet, Flow};
+use crate::model::flow::{CellSet, Flow, FlowId};
 use crate::model::moment::Moment;
 use crate::model::observation::Sighting;
 use crate::model::watch::Established;
@@ -44,6 +44,16 @@ pub(super) struct Voyage<'a> {
 pub(super) struct Planned {
     pub(super) cells: Arc<CellSet>,
     pub(super) services: BTreeMap<EndpointId, Facade>,
+    pub(super) turns: Turns,
+}
+
+/// How often each cell has its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turns {
+    /// Once: agents rest when they are through.
+    One,
+    /// Over and over, until they are told something else.
+    Endless,
 }
 
 /// What goes on from stage to stage.
@@ -68,6 +78,15 @@ pub(super) struct Under {
 }
 
 impl Under {
+    /// Has the next plan try none but these.
+    pub(super) fn try_only(&mut self, ids: &HashSet<FlowId>) {
+        if let Some(planned) = &mut self.planned {
+            let table = Arc::clone(planned.cells.table());
+            let wanted = |flow: &Flow| table.find(flow).is_some_and(|id| ids.contains(&id));
+            planned.cells = Arc::new(CellSet::new(Arc::clone(&table), wanted));
+        }
+    }
+
     /// What is probed just now.
     pub(super) fn probed(&self, stage: &Stage) -> Arc<CellSet> {
         Arc::clone(self.planned.as_ref().map_or(&stage.cells, |planned| &planned.cells))
@@ -168,7 +187,8 @@ impl Voyage<'_> {
             prediction.meaning.verdict().or(wanted)
         });
         let work = work(&load.carried, |id| right.get(id).copied().flatten());
-        let planned = Planned { cells: Arc::clone(&load.carried), services: self.services(&after, under) };
+        let planned =
+            Planned { cells: Arc::clone(&load.carried), services: self.services(&after, under), turns: Turns::Endless };
         if under.planned.as_ref() != Some(&planned) || self.pace(work, under) != under.pace {
             self.plan(planned, work, under).await?;
         }

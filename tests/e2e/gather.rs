@@ -50,6 +50,7 @@ fn gathered(site: &Site, folder: &Path) -> Result<(), Failed> {
     }
     let again = read("leakproof.txt");
     ensure(again.contains("leakproof explain ") && again.contains("--context "), || again.clone())?;
+    ensure(again.contains(" --only 'caller->store:"), || again.clone())?;
     let engine = read("policy-engine.txt");
     if !engine.starts_with("Calico") {
         return ensure(engine.contains("there is no calico-node to ask"), || engine.clone());
