@@ -51,7 +51,7 @@ const CASES: &[Case] = &[
         arguments: &["--only", "intruder->data-store:5432/tcp", "--fault", LEAK],
         exit: 11,
         calls: &["LEAK intruder -> data-store:5432/tcp"],
-        holds: &["network", "only intruder->data-store:5432/tcp and what vouches for it: 15 of 40 cells are tried"],
+        holds: &["network", "only intruder->data-store:5432/tcp and what vouches for it: 18 of 40 cells are tried"],
     },
     Case {
         claim: "one flow alone does not see what is wrong elsewhere",
