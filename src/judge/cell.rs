@@ -16,6 +16,21 @@ use super::track::{Bearing, Spell, Track, bearing};
 /// So many long attempts that got through are remembered one by one: more would tell nothing new.
 const PERSISTED_KEPT: usize = 4096;
 
+/// A repeat can be sent so much later than it is due: the kernel's timers of whole seconds are as coarse as 64 ms, and
+/// there are up to two before it.
+const TIMERS: Duration = Duration::from_millis(128);
+
+/// A long attempt that got through.
+#[derive(Debug, Clone, Copy)]
+struct Persisted {
+    launched: Moment,
+    /// No earlier than this was the packet sent that got through,
+    earliest: Moment,
+    /// and no later.
+    latest: Moment,
+    call: Call,
+}
+
 /// A cell.
 #[derive(Debug, Clone)]
 pub(super) struct Cell {
@@ -29,9 +44,8 @@ pub(super) struct Cell {
     base: Track,
     /// The sums with `settled`.
     pub(super) track: Track,
-    /// Long attempts that ended as they should not: when they were launched, and when the packet was sent
-    /// that got through, as what.
-    persisted: Vec<(Moment, Moment, Call)>,
+    /// Long attempts that ended as they should not.
+    persisted: Vec<Persisted>,
     /// How long enforcement took, fixed at convergence.
     pub(super) enforced: Option<Duration>,
     /// Whether it stands among those whose records are to be looked through.
@@ -120,25 +134,29 @@ impl Cell {
     pub(super) fn persist(&mut self, launched: Moment, ended: Moment, call: Call) {
         // What got through is the first packet or a repeat, and those are sent whole seconds later. The rest of the time is
         // the answer's: windows are told by when packets were sent.
-        let sent = launched.plus(Duration::from_secs(ended.since(launched).as_secs()));
+        let due = Duration::from_secs(ended.since(launched).as_secs());
+        let earliest = launched.plus(due);
+        let latest = if due.is_zero() { earliest } else { ended.min(earliest.plus(TIMERS)) };
         // The first and the last are what a window is told with.
         self.persisted.truncate(PERSISTED_KEPT - 1);
-        self.persisted.push((launched, sent, call));
+        self.persisted.push(Persisted { launched, earliest, latest, call });
     }
 
     /// Every window, in order. A long attempt that got through in one that short attempts saw too is one of those that
     /// saw it; any other is a window of its own, whose end nobody knows.
     pub(super) fn spells(&self) -> Vec<Spell> {
         let mut spells: Vec<Spell> = self.track.spells().cloned().collect();
-        for (launched, sent, call) in &self.persisted {
+        for Persisted { launched, earliest, latest, call } in &self.persisted {
             let holds = |spell: &&mut Spell| {
                 spell.call == *call
-                    && spell.right_before.unwrap_or(spell.first_wrong) <= *sent
-                    && spell.right_after.is_none_or(|after| *sent <= after)
+                    && spell.right_before.unwrap_or(spell.first_wrong) <= *latest
+                    && spell.right_after.is_none_or(|after| *earliest <= after)
             };
             if let Some(spell) = spells.iter_mut().find(holds) {
-                spell.first_wrong = spell.first_wrong.min(*sent);
-                spell.last_wrong = spell.last_wrong.max(*sent);
+                // It got through, so it was sent after the one that did not.
+                let sent = spell.right_before.map_or(*earliest, |before| before.max(*earliest));
+                spell.first_wrong = spell.first_wrong.min(sent);
+                spell.last_wrong = spell.last_wrong.max(sent);
                 spell.attempts = spell.attempts.saturating_add(1);
                 spell.persistent = spell.persistent.saturating_add(1);
                 continue;
@@ -146,8 +164,8 @@ impl Cell {
             spells.push(Spell {
                 call: *call,
                 right_before: Some(*launched),
-                first_wrong: *sent,
-                last_wrong: *sent,
+                first_wrong: *earliest,
+                last_wrong: *earliest,
                 right_after: None,
                 attempts: 1,
                 turned_away: 0,

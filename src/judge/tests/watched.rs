@@ -82,6 +82,28 @@ fn a_long_attempt_that_gets_through_is_a_leak_though_no_short_one_did() {
 }
 
 #[test]
+fn a_repeat_that_was_sent_late_is_of_the_window_that_short_attempts_saw() {
+    // Due at 1,960 ms, when others were shut out still; sent up to 50 ms later, when x reaches s.
+    let script = pods();
+    let barred = barred(&script);
+    let script = script.reality(move |flow, launch| {
+        let open = launch >= at(2000) && launch < at(2060);
+        if barred(flow) && !open { Fact::Dropped } else { Fact::Arrives }
+    });
+    let mut judge = script.judge(meant(&script));
+    let now = script.play_out(&mut judge);
+    let found = |judge: &Judge| judged(&script, judge, now, "x", "s").windows;
+    let before = found(&judge);
+    let flow = script.id("x", "s");
+    judge.see(&Sighting::Persisted { flow, launched: at(960), ended: at(2010), outcome: Outcome::Reached });
+    let (windows, [short]) = (found(&judge), before.as_slice()) else { panic!("{before:?}") };
+    let [window] = windows.as_slice() else { panic!("two where there was one: {windows:?}") };
+    assert_eq!((window.attempts, window.persistent), (short.attempts + 1, 1));
+    assert_eq!((window.right_before_us, window.right_after_us), (short.right_before_us, short.right_after_us));
+    assert!(window.first_wrong_us >= short.right_before_us.unwrap(), "{window:?}");
+}
+
+#[test]
 fn budgets_and_what_is_known_decide_what_a_window_counts_as() {
     // x reaches s from 2,000 to 2,060 ms: three attempts of a leak of 40 to 80 ms.
     let table = [
