@@ -55,7 +55,7 @@ const CASES: &[Case] = &[
     },
     Case {
         claim: "one flow alone does not see what is wrong elsewhere",
-        arguments: &["--only", "impostor->data-store:5432/tcp", "--fault", "leak=intruder->unlabelled:8080/tcp"],
+        arguments: &["--only", "impostor->data-store:5432/tcp", "--fault", "leak=intruder->data-store-2:5432/tcp"],
         exit: 0,
         calls: &[],
         holds: &[],
