@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod image;
 pub mod output;
 pub mod render;
+pub mod reports;
 pub mod run;
 pub mod watch;
 

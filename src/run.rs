@@ -37,6 +37,7 @@ mod voyage;
 use std::path::Path;
 use std::time::Duration;
 
+pub use crate::scenario::Pick;
 pub use crate::watch::Quiet;
 pub use again::Again;
 pub use ask::{explain, only};
@@ -56,7 +57,6 @@ pub use vigil::{INTERVAL, Key, Until, Vigil};
 
 use crate::model::document::Strictness;
 use crate::scenario::Scenario;
-pub use crate::scenario::{Pick, PickSyntax};
 
 /// What to run, and how. What is given here goes over what the scenario says, and that over the fabric's defaults.
 #[derive(Debug, Clone)]

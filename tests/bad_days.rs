@@ -5,29 +5,33 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use leakproof::model::document::Document;
+use leakproof::model::document::{Cell, Document};
 use leakproof::model::verdict::Verdict;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use place::{PROGRAM, Place, has_lab, scenario, until_agents_run};
 
 mod place;
+#[path = "../benches/world/mod.rs"]
+mod world;
 
 /// Held by every run that others may go on beside, and by the one that takes the whole machine alone.
 static MACHINE: RwLock<()> = RwLock::new(());
 
-fn beside_others() -> RwLockReadGuard<'static, ()> {
-    MACHINE.read().unwrap_or_else(PoisonError::into_inner)
+/// Nothing where this machine has no lab.
+fn beside_others() -> Option<RwLockReadGuard<'static, ()>> {
+    has_lab().then(|| MACHINE.read().unwrap_or_else(PoisonError::into_inner))
 }
 
-fn alone() -> RwLockWriteGuard<'static, ()> {
-    MACHINE.write().unwrap_or_else(PoisonError::into_inner)
+/// Likewise.
+fn alone() -> Option<RwLockWriteGuard<'static, ()>> {
+    has_lab().then(|| MACHINE.write().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Longer than any run here may take: what is not over by then hangs.
@@ -67,7 +71,7 @@ fn end(child: &mut Child) -> (ExitStatus, String) {
 
 /// Interrupts runs at moments spread evenly from their start to beyond their end.
 fn interrupt(moments: u32) {
-    let _held = beside_others();
+    let Some(_held) = beside_others() else { return };
     let place = Place::new();
     let begun = Instant::now();
     let (status, said) = end(&mut pipeline(&place, &[]));
@@ -98,17 +102,13 @@ fn interrupt(moments: u32) {
 
 #[test]
 fn a_signal_at_any_moment_ends_a_run_with_its_code_and_leaves_nothing() {
-    if has_lab() {
-        interrupt(10);
-    }
+    interrupt(10);
 }
 
 #[test]
 #[ignore = "takes minutes: cargo test --test bad_days -- --ignored"]
 fn two_hundred_signals_at_two_hundred_moments_leave_nothing() {
-    if has_lab() {
-        interrupt(200);
-    }
+    interrupt(200);
 }
 
 #[test]
@@ -124,10 +124,7 @@ fn a_scenario_of_100_megabytes_is_refused_at_once() {
 
 #[test]
 fn interrupts_end_a_run_with_their_code_and_leave_nothing() {
-    if !has_lab() {
-        return;
-    }
-    let _held = beside_others();
+    let Some(_held) = beside_others() else { return };
     for (name, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
         let place = Place::new();
         let mut child = pipeline(&place, &LASTS);
@@ -142,10 +139,7 @@ fn interrupts_end_a_run_with_their_code_and_leave_nothing() {
 
 #[test]
 fn a_killed_run_leaves_no_process() {
-    if !has_lab() {
-        return;
-    }
-    let _held = beside_others();
+    let Some(_held) = beside_others() else { return };
     let place = Place::new();
     let mut child = pipeline(&place, &LASTS);
     until_agents_run(&place, &mut child);
@@ -157,10 +151,7 @@ fn a_killed_run_leaves_no_process() {
 /// Seen in a peer: all its servers were crash-looping, and it printed every denied cell as right.
 #[test]
 fn with_every_server_dead_nothing_is_denied() {
-    if !has_lab() {
-        return;
-    }
-    let _held = beside_others();
+    let Some(_held) = beside_others() else { return };
     let place = Place::new();
     let json = place.file("run.json");
     let listeners = [
@@ -190,10 +181,7 @@ fn with_every_server_dead_nothing_is_denied() {
 
 #[test]
 fn a_pace_that_cannot_be_held_is_refused_with_one_that_can() {
-    if !has_lab() {
-        return;
-    }
-    let _held = alone();
+    let Some(_held) = alone() else { return };
     let place = Place::new();
     // Nearly a million attempts a second.
     let json = place.file("run.json");
@@ -206,12 +194,50 @@ fn a_pace_that_cannot_be_held_is_refused_with_one_that_can() {
     assert_eq!(status.code(), Some(0), "one that can be held is: {calm}");
 }
 
+/// The agents of a large matrix go through the baseline once and rest. What one of them could not see is tried again, and
+/// what was seen is not.
+#[test]
+fn a_large_baseline_tries_again_what_an_agent_slept_through_and_nothing_else() {
+    let Some(_held) = alone() else { return };
+    let place = Place::new();
+    let json = place.file("run.json");
+    let folder = place.file("world");
+    std::fs::create_dir(&folder).unwrap();
+    let scenario = world::write(&folder, 50).unwrap();
+    let mut run = place.leakproof();
+    run.arg("run").arg(scenario).arg("--json").arg(&json).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = run.spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.starts_with("baseline: ") {
+        line.clear();
+        assert!(said.read_line(&mut line).unwrap() > 0, "the run ended before its baseline was told of");
+    }
+    let sleeper = place.agents().pop().unwrap();
+    kill(Pid::from_raw(sleeper), Signal::SIGSTOP).unwrap();
+    // This is the input: longer than an agent may be late.
+    std::thread::park_timeout(Duration::from_secs(1));
+    kill(Pid::from_raw(sleeper), Signal::SIGCONT).unwrap();
+    let mut rest = String::new();
+    said.read_to_string(&mut rest).unwrap();
+    let status = child.wait().unwrap();
+    // The stage after it may be more than a busy machine can see; the baseline is what this is about.
+    assert!(matches!(status.code(), Some(0 | 6)), "{status}: {rest}");
+    let document: Document = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    let cells = &document.stages[0].cells;
+    let unproven: Vec<String> =
+        cells.iter().filter(|cell| cell.verdict != Some(Verdict::Allowed)).map(|cell| cell.flow.to_string()).collect();
+    assert_eq!(unproven, [] as [String; 0], "{rest}");
+    let tries = |cell: &&Cell| cell.attempts + cell.unseen;
+    assert!(cells.iter().any(|cell| tries(&cell) > 1), "nothing was slept through");
+    let once = cells.iter().filter(|cell| tries(cell) == 1).count();
+    assert!(once * 10 > cells.len() * 9, "{once} of {} cells were tried once and no more", cells.len());
+    place.assert_nothing_left();
+}
+
 #[test]
 fn two_runs_at_once_do_not_disturb_each_other() {
-    if !has_lab() {
-        return;
-    }
-    let _held = beside_others();
+    let Some(_held) = beside_others() else { return };
     let place = Place::new();
     let children: Vec<_> = (0..2)
         .map(|_| {
@@ -234,10 +260,7 @@ fn two_runs_at_once_do_not_disturb_each_other() {
 
 #[test]
 fn a_full_disk_is_told_and_does_not_change_a_verdict() {
-    if !has_lab() {
-        return;
-    }
-    let _held = beside_others();
+    let Some(_held) = beside_others() else { return };
     let place = Place::new();
     let output = place
         .leakproof()
@@ -254,10 +277,7 @@ fn a_full_disk_is_told_and_does_not_change_a_verdict() {
 
 #[test]
 fn a_reader_that_stops_reading_is_no_error() {
-    if !has_lab() {
-        return;
-    }
-    let _held = beside_others();
+    let Some(_held) = beside_others() else { return };
     let place = Place::new();
     let mut child = place
         .leakproof()
@@ -277,10 +297,7 @@ fn a_reader_that_stops_reading_is_no_error() {
 
 #[test]
 fn running_out_of_descriptors_is_never_a_denial() {
-    if !has_lab() {
-        return;
-    }
-    let _held = beside_others();
+    let Some(_held) = beside_others() else { return };
     // From a limit at which nothing starts to one at which all is well: no verdict may be wrong on the way.
     for files in [12, 24, 32, 48, 64, 96] {
         let place = Place::new();

@@ -9,11 +9,12 @@ use clap::{Args, ValueEnum};
 use super::adopt::{self, AdoptArguments, Reading};
 use super::cluster::{PodArguments, Which};
 use super::output::{self, Look};
+use super::reports::ReportFiles;
 use crate::exit::{self, Exit};
 use crate::model::document::{Document, Strictness};
 use crate::report;
-use crate::report::file::{SaveError, save};
 use crate::run::{self, Again, ClusterOptions, Connected, Ground, Keep, Need, Order, Pick, Stop, Until, Vigil};
+use crate::scenario::Scenario;
 
 /// Arguments of `run`.
 #[derive(Debug, Clone, Args)]
@@ -77,24 +78,6 @@ pub enum On {
     Lab,
     /// A Kubernetes cluster.
     Cluster,
-}
-
-/// Files to write reports to. With several scenarios a name that is a folder gets one file each.
-#[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Reports")]
-pub struct ReportFiles {
-    /// Everything about the run as JSON; all other reports can be made from it later
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// JUnit XML for CI
-    #[arg(long, value_name = "FILE")]
-    pub junit: Option<PathBuf>,
-    /// Markdown for a job summary
-    #[arg(long, value_name = "FILE")]
-    pub markdown: Option<PathBuf>,
-    /// One self-contained HTML page
-    #[arg(long, value_name = "FILE")]
-    pub html: Option<PathBuf>,
 }
 
 /// How to probe; what is given here goes over what the scenario says.
@@ -204,6 +187,21 @@ impl Site {
 }
 
 impl RunArguments {
+    fn strictness(&self) -> Strictness {
+        if self.strict { Strictness::Strict } else { Strictness::Normal }
+    }
+
+    /// The scenario that is to be run, or of which this is asked for; where it cannot be had that is told, and this is the
+    /// exit code.
+    fn load(&self, file: &Path, reading: &Reading, look: &Look) -> Result<Scenario, u8> {
+        let scenario = adopt::load(file, self.strictness(), reading, look)?;
+        let Some(pick) = &self.only else { return Ok(scenario) };
+        run::only(&scenario, pick).map_err(|refusal| {
+            output::complain(&run::chain(&refusal));
+            refusal.exit()
+        })
+    }
+
     /// How worlds are made in a cluster.
     fn options(&self) -> ClusterOptions {
         ClusterOptions { adopt: self.adopting.options(), ..self.pods.options() }
@@ -256,14 +254,13 @@ impl RunArguments {
 
 /// Lists what runs would create and change.
 fn dry_run(arguments: &RunArguments, look: &Look) -> io::Result<u8> {
-    let strictness = if arguments.strict { Strictness::Strict } else { Strictness::Normal };
     let reading = match arguments.adopting.reading() {
         Ok(reading) => reading,
         Err(code) => return Ok(code),
     };
     let mut gravest = 0;
     for file in &arguments.scenarios {
-        let scenario = match adopt::load(file, strictness, &reading, look) {
+        let scenario = match arguments.load(file, &reading, look) {
             Ok(scenario) => scenario,
             Err(code) => {
                 gravest = exit::gravest(gravest, code);
@@ -302,17 +299,9 @@ pub(super) async fn one(
     look: &Look,
     stop: &Stop,
 ) -> io::Result<u8> {
-    let strictness = if arguments.strict { Strictness::Strict } else { Strictness::Normal };
-    let scenario = match adopt::load(file, strictness, site.reading(), look) {
+    let scenario = match arguments.load(file, site.reading(), look) {
         Ok(scenario) => scenario,
         Err(code) => return Ok(code),
-    };
-    let scenario = match arguments.only.as_ref().map_or(Ok(None), |pick| run::only(&scenario, pick).map(Some)) {
-        Ok(narrowed) => narrowed.unwrap_or(scenario),
-        Err(refusal) => {
-            output::complain(&run::chain(&refusal));
-            return Ok(refusal.exit());
-        }
     };
     let artifacts = arguments.artifacts();
     let order = Order {
@@ -322,7 +311,7 @@ pub(super) async fn one(
         // A watch has a pace of its own; convergence is looked for at the usual one.
         interval: arguments.probing.interval.filter(|_| vigil.is_none()),
         converge_within: arguments.probing.converge_within,
-        strictness,
+        strictness: arguments.strictness(),
         timeout: arguments.timeout,
         keep: if arguments.keep { Keep::World } else { Keep::Nothing },
         vigil: vigil.clone(),
@@ -362,52 +351,6 @@ pub(super) async fn one(
     // A watch without another end is ended by a signal as it is meant to be: then what was seen decides.
     let ended_by_signal = vigil.is_some_and(|vigil| matches!(vigil.until, Until::Told(_))) && document.watch.is_some();
     Ok(if ended_by_signal { code } else { stop.code().unwrap_or(code) })
-}
-
-impl ReportFiles {
-    /// Whether the files can take the reports of all scenarios.
-    pub(super) fn check(&self, scenarios: &[PathBuf]) -> Result<(), String> {
-        let files = [("json", &self.json), ("junit", &self.junit), ("markdown", &self.markdown), ("html", &self.html)];
-        for (option, file) in files {
-            if let Some(file) = file
-                && scenarios.len() > 1
-                && !file.is_dir()
-            {
-                return Err(format!(
-                    "--{option} {}: {} scenarios need a folder to put one file each into",
-                    file.display(),
-                    scenarios.len()
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    /// Saves every report asked for; goes on after an error and gives the first.
-    fn save(&self, document: &Document) -> Result<(), SaveError> {
-        let place = |file: &PathBuf, ending: &str| {
-            if file.is_dir() { file.join(format!("{}.{ending}", document.scenario.name)) } else { file.clone() }
-        };
-        let mut first = Ok(());
-        let mut note = |result: Result<(), SaveError>| {
-            if first.is_ok() {
-                first = result;
-            }
-        };
-        if let Some(file) = &self.json {
-            note(save(&place(file, "json"), |w| report::json::write(document, w)));
-        }
-        if let Some(file) = &self.junit {
-            note(save(&place(file, "xml"), |w| report::junit::render(document, w)));
-        }
-        if let Some(file) = &self.markdown {
-            note(save(&place(file, "md"), |w| report::markdown::render(document, w)));
-        }
-        if let Some(file) = &self.html {
-            note(save(&place(file, "html"), |w| report::html::render(document, w)));
-        }
-        first
-    }
 }
 
 /// A duration with its unit: `300ms`, `10s`, `1m30s`.

@@ -90,6 +90,12 @@ impl CellSet {
         Self { table, ids }
     }
 
+    /// Those of these cells that `keeps` keeps.
+    pub fn only(&self, mut keeps: impl FnMut(FlowId, &Flow) -> bool) -> Self {
+        let ids = self.iter().filter(|(id, flow)| keeps(*id, flow)).map(|(id, _)| id).collect();
+        Self { table: Arc::clone(&self.table), ids }
+    }
+
     /// The cells, in order of id.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (FlowId, &Flow)> {
         self.ids.iter().map(|id| (*id, &self.table.flows[id.index()]))

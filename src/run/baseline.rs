@@ -14,7 +14,7 @@ use crate::model::flow::{CellSet, FlowId};
 use crate::model::matrix::Matrix;
 use crate::model::verdict::Intent;
 use crate::oracle;
-use crate::probe::{Facade, Work};
+use crate::probe::{Facade, Pace, Work, pace};
 use crate::scenario::world::World;
 use crate::watch::{self, Ended, Post};
 
@@ -51,14 +51,14 @@ impl Voyage<'_> {
             }
             self.refuse_pace(judge.sight(), under)?;
             // That was not enough: agents that take each other's time see more at half the pace.
-            let slower = self.slower(under);
             let again = match turns {
-                Turns::Endless => slower,
+                Turns::Endless => self.slower(under),
                 Turns::One => {
                     // They rest by now. What was seen need not be seen again.
                     let missing: HashSet<FlowId> = judge.broken().into_iter().map(|(id, ..)| id).collect();
                     under.try_only(&missing);
-                    Some(slower.unwrap_or(under.pace))
+                    let pace = pace(Work::answered(missing.len()), self.deadline(), None);
+                    Some(Pace { interval: pace.interval * 2, ..pace })
                 }
             };
             if let Some(pace) = again

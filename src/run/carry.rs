@@ -47,10 +47,7 @@ pub(super) fn sort(
     if lacking.is_empty() {
         return Load { carried: Arc::clone(cells), lacking };
     }
-    let carried = CellSet::new(Arc::clone(cells.table()), |flow| {
-        cells.table().find(flow).is_some_and(|id| cells.place(id).is_some() && !lacking.contains_key(&id))
-    });
-    Load { carried: Arc::new(carried), lacking }
+    Load { carried: Arc::new(cells.only(|id, _| !lacking.contains_key(&id))), lacking }
 }
 
 fn lacks(flow: &Flow, placed: &BTreeMap<EndpointId, Placement>) -> Option<String> {

@@ -210,10 +210,7 @@ impl<R: Realised> Nursery<'_, R> {
         let cells = self.cells_of(room.id);
         let predictions = oracle::predict(&with, &cells);
         let says = |id| predictions.matrix().get(id).and_then(|prediction| prediction.meaning.verdict());
-        let only = |verdict| {
-            let is = |flow: &Flow| cells.table().find(flow).filter(|id| cells.place(*id).is_some()).and_then(says);
-            Arc::new(CellSet::new(Arc::clone(cells.table()), |flow| is(flow) == Some(verdict)))
-        };
+        let only = |verdict| Arc::new(cells.only(|id, _| says(id) == Some(verdict)));
         let rules = Rules {
             interval: INTERVAL,
             window: window(self.rules.deadline, INTERVAL),

@@ -18,11 +18,7 @@ pub(super) fn cells(scenario: &Scenario, bare: &World) -> Arc<CellSet> {
         return Arc::clone(all);
     }
     let predictions = oracle::predict(bare, all);
-    let open = |flow: &Flow| {
-        let id = all.table().find(flow).filter(|id| all.place(*id).is_some());
-        id.and_then(|id| predictions.meaning(id)) == Some(Meaning::Known(Verdict::Allowed))
-    };
-    Arc::new(CellSet::new(Arc::clone(all.table()), open))
+    Arc::new(all.only(|id, _| predictions.meaning(id) == Some(Meaning::Known(Verdict::Allowed))))
 }
 
 /// What the baseline showed. Where policies were there already, flows that they deny were in no baseline: the run's own

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::error::chain;
 use super::established::{self, Hold};
 use super::voyage::{Under, Voyage};
-use crate::model::flow::{CellSet, Flow, FlowId};
+use crate::model::flow::{Flow, FlowId};
 use crate::model::prediction::Predictions;
 use crate::model::verdict::Verdict;
 use crate::oracle;
@@ -35,14 +35,11 @@ impl Voyage<'_> {
                 world.set_addresses(id, addresses);
             }
         }
-        let place = |cells: &CellSet, flow: &Flow| cells.table().find(flow).and_then(|id| cells.place(id));
         // Only what is probed just now has agents at both ends.
         let Some(probed) = under.planned.as_ref().map(|planned| Arc::clone(&planned.cells)) else {
             return Ok(Vec::new());
         };
-        let common = CellSet::new(Arc::clone(stage.cells.table()), |flow| {
-            [&before.cells, &stage.cells, &probed].iter().all(|cells| place(cells, flow).is_some())
-        });
+        let common = stage.cells.only(|id, _| before.cells.place(id).is_some() && probed.place(id).is_some());
         let common = Arc::new(common);
         let (now, then) = (oracle::predict(&world, &common), oracle::predict(after, &common));
         let says = |predictions: &Predictions, id| {

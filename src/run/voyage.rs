@@ -81,9 +81,7 @@ impl Under {
     /// Has the next plan try none but these.
     pub(super) fn try_only(&mut self, ids: &HashSet<FlowId>) {
         if let Some(planned) = &mut self.planned {
-            let table = Arc::clone(planned.cells.table());
-            let wanted = |flow: &Flow| table.find(flow).is_some_and(|id| ids.contains(&id));
-            planned.cells = Arc::new(CellSet::new(Arc::clone(&table), wanted));
+            planned.cells = Arc::new(planned.cells.only(|id, _| ids.contains(&id)));
         }
     }
 

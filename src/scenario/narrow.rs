@@ -73,10 +73,7 @@ impl Scenario {
             let touches = ends.contains(&flow.source) || ends.contains(&flow.destination);
             touches && (flow.destination != to || port.is_none_or(|port| port == flow.port))
         };
-        let narrow = |cells: &CellSet| {
-            let had = |flow: &Flow| self.flows.find(flow).is_some_and(|id| cells.place(id).is_some());
-            Arc::new(CellSet::new(Arc::clone(&self.flows), |flow| keeps(flow) && had(flow)))
-        };
+        let narrow = |cells: &CellSet| Arc::new(cells.only(|_, flow| keeps(flow)));
         if !self.stages.iter().any(|stage| stage.cells.iter().any(|(_, flow)| picked(flow))) {
             return None;
         }

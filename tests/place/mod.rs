@@ -61,6 +61,14 @@ impl Place {
         assert!(files.is_empty(), "files left behind: {files:?}");
     }
 
+    /// The agents of this place's runs, by process.
+    pub fn agents(&self) -> Vec<i32> {
+        let all = self.processes();
+        let agents = all.iter().filter_map(|process| process.split_once(": "));
+        let agents = agents.filter(|(_, arguments)| arguments.split(' ').nth(1) == Some("agent"));
+        agents.filter_map(|(process, _)| process.parse().ok()).collect()
+    }
+
     /// Processes whose arguments or environment name this place.
     fn processes(&self) -> Vec<String> {
         let mark = self.temporary().display().to_string();
