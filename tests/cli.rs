@@ -51,6 +51,23 @@ fn bad_arguments_are_usage_errors() {
 }
 
 #[test]
+fn a_flow_that_is_not_there_is_neither_run_nor_planned() {
+    let scenario = scenario("ai-data-pipeline.yaml").display().to_string();
+    for (only, expected) in [
+        ("nobody->data-store", "has no endpoint `nobody`"),
+        ("intruder->intruder", "it tries none from `intruder` to `intruder`"),
+        ("intruder->data-store:1/tcp", "from `intruder` to `data-store` it tries 5432/tcp, 8125/udp, 9000/tcp"),
+    ] {
+        for arguments in [&["--only", only][..], &["--only", only, "--on", "cluster", "--dry-run"]] {
+            let output = Place::new().leakproof().args(["run", &scenario]).args(arguments).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+            assert!(said.contains(expected), "{arguments:?}: {said}");
+        }
+    }
+}
+
+#[test]
 fn a_refused_scenario_is_exit_3_and_makes_nothing() {
     let place = Place::new();
     let cases: [(&str, &[u8], &str); 4] = [

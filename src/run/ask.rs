@@ -1,5 +1,7 @@
 //! Questions about one flow: why it is allowed or denied, which needs no network, and what a run of it alone takes.
 
+use std::collections::BTreeSet;
+
 use super::error::Refusal;
 use crate::model::endpoint::EndpointId;
 use crate::model::explanation::Explanation;
@@ -38,7 +40,7 @@ pub fn explain(
     }
     flows.sort_unstable();
     if flows.is_empty() || source == destination {
-        return Err(no_cell(scenario, from, to));
+        return Err(Refusal::NoCell { scenario: scenario.name().to_owned(), from: from.to_owned(), to: to.to_owned() });
     }
     let name_of = |id| scenario.name_of(id).to_owned();
     Ok(flows.iter().map(|flow| oracle::explain(&stage.world, flow, name_of)).collect())
@@ -47,10 +49,24 @@ pub fn explain(
 /// The scenario with no cells but those of one flow, in every stage, and of what vouches for it.
 ///
 /// # Errors
-/// As [`explain`].
+/// Names what there is where a name leads nowhere, or no stage tries the flow.
 pub fn only(scenario: &Scenario, pick: &Pick) -> Result<Scenario, Refusal> {
     let (source, destination) = (find(scenario, &pick.from)?, find(scenario, &pick.to)?);
-    scenario.narrowed(source, destination, pick.port).ok_or_else(|| no_cell(scenario, &pick.from, &pick.to))
+    scenario.narrowed(source, destination, pick.port).ok_or_else(|| {
+        let between = scenario.flows().iter().map(|(_, flow)| flow);
+        let between = between.filter(|flow| flow.source == source && flow.destination == destination);
+        let ports: BTreeSet<String> = between.map(|flow| flow.port.to_string()).collect();
+        let ports = ports.into_iter().collect::<Vec<_>>().join(", ");
+        let (from, to) = (&pick.from, &pick.to);
+        Refusal::Untried {
+            scenario: scenario.name().to_owned(),
+            pick: pick.to_string(),
+            instead: match ports.as_str() {
+                "" => format!("it tries none from `{from}` to `{to}`"),
+                ports => format!("from `{from}` to `{to}` it tries {ports}"),
+            },
+        }
+    })
 }
 
 fn find(scenario: &Scenario, name: &str) -> Result<EndpointId, Refusal> {
@@ -59,10 +75,6 @@ fn find(scenario: &Scenario, name: &str) -> Result<EndpointId, Refusal> {
         name: name.to_owned(),
         known: scenario.endpoints().iter().map(|e| format!("`{}`", e.name)).collect::<Vec<_>>().join(", "),
     })
-}
-
-fn no_cell(scenario: &Scenario, from: &str, to: &str) -> Refusal {
-    Refusal::NoCell { scenario: scenario.name().to_owned(), from: from.to_owned(), to: to.to_owned() }
 }
 
 /// The flows that one to a Service may become: policies see these, so theirs are the stories to tell.

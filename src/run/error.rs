@@ -91,6 +91,16 @@ pub enum Refusal {
         /// The destination.
         to: String,
     },
+    /// A flow that no stage tries.
+    #[error("`{scenario}` tries no flow {pick}; {instead}")]
+    Untried {
+        /// The scenario's name.
+        scenario: String,
+        /// What was picked.
+        pick: String,
+        /// What it tries between these two.
+        instead: String,
+    },
     /// A stage that is not there.
     #[error("`{scenario}` has no stage `{stage}`; it has {known}")]
     NoStage {
@@ -111,6 +121,7 @@ impl Refusal {
             | Self::NewbornBehind { .. }
             | Self::NoEndpoint { .. }
             | Self::NoCell { .. }
+            | Self::Untried { .. }
             | Self::NoStage { .. } => exit::USAGE,
             Self::Unlabelled { .. } => exit::REFUSED,
             Self::Outputs { .. } => exit::USAGE,

@@ -161,6 +161,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_of_others_is_not_missed() {
+        let known = |from: &str| {
+            let entry = "call: leak, reason: known, until: 2999-01-01";
+            let rest = format!(
+                "pods: {{ a: {{ namespace: n }}, b: {{ namespace: n }}, c: {{ namespace: n }}, d: {{ namespace: n }} }}\nknown: [ {{ from: {from}, to: d, {entry} }} ]\n"
+            );
+            crate::scenario::load_str(&format!("version: 1\nnamespaces: {{ n: {{}} }}\n{rest}"), Strictness::Normal)
+                .unwrap()
+        };
+        assert_eq!(narrowed(&known("a"), "a->b").unwrap().known().len(), 1, "it is tried, and may not happen");
+        assert_eq!(narrowed(&known("c"), "a->b").unwrap().known().len(), 0, "it is not tried, so cannot");
+    }
+
+    #[test]
     fn a_flow_that_is_no_cell_is_none() {
         let whole = load("ai-data-pipeline");
         assert!(narrowed(&whole, "intruder->data-store:1/tcp").is_none(), "nobody serves that port");
