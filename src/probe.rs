@@ -3,6 +3,7 @@
 //! - [`Crew`]: all agents of a world; [`SweepPlan`]: what they are to attempt; [`pace()`]: how fast
 //! - [`behind`]: what is known of a Service, by what the agents behind it tell
 //! - [`hold`]: connections that agents hold open, and what both ends saw of them
+//! - [`order`]: what an agent is to do, and what comes back
 //! - [`session`]: the conversation with one agent, which goes on when its stream breaks
 //! - [`offset`]: how far an agent's clock is from ours; [`translate`]: its records in our words
 //!
@@ -13,6 +14,7 @@ pub mod behind;
 pub mod crew;
 pub mod hold;
 pub mod offset;
+pub mod order;
 pub mod pace;
 pub mod report;
 pub mod session;

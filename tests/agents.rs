@@ -2,86 +2,35 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU16;
-use std::path::PathBuf;
-use std::pin::Pin;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures::future::BoxFuture;
-use leakproof::agent::arguments::{ControlAddress, Orders};
-use leakproof::agent::process::Parent;
+use brittle::Brittle;
 use leakproof::clock;
-use leakproof::fabric::{Dial, Stream};
+use leakproof::fabric::Dial;
 use leakproof::model::endpoint::{Addresses, EndpointId, Family};
 use leakproof::model::flow::{Flow, FlowId};
 use leakproof::model::moment::Moment;
-use leakproof::model::observation::{Blindness, Failure, Outcome, Refusal, Sighting};
+use leakproof::model::observation::{Blindness, Failure, Outcome, Refusal};
 use leakproof::model::port::{Port, Protocol};
 use leakproof::probe::{Crew, Member, Pace, ProbeError, SweepPlan, Terms};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::mpsc::UnboundedReceiver;
+use nix::sys::signal::Signal;
+use seen::Seen;
+use sockets::Sockets;
+
+#[path = "agents/brittle.rs"]
+mod brittle;
+#[path = "agents/rates.rs"]
+mod rates;
+#[path = "agents/seen.rs"]
+mod seen;
+#[path = "agents/sockets.rs"]
+mod sockets;
 
 const TOKEN: &str = "token";
 const TERMS: Terms = Terms { secret: 99, patience: Duration::from_secs(10), grace: Duration::from_secs(10) };
-
-/// Control sockets in a directory, one for each endpoint.
-struct Sockets(tempfile::TempDir);
-
-impl Sockets {
-    fn new() -> Arc<Self> {
-        Arc::new(Self(tempfile::tempdir().unwrap()))
-    }
-
-    fn path(&self, endpoint: u32) -> PathBuf {
-        self.0.path().join(format!("{endpoint}.sock"))
-    }
-
-    /// An agent on a thread of this process; it ends when its crew is disbanded.
-    fn start(&self, endpoint: u32) {
-        let orders = Orders { control: ControlAddress::Unix(self.path(endpoint)), token: TOKEN.to_owned() };
-        std::thread::spawn(move || leakproof::agent::work(orders, Parent::none()).unwrap());
-    }
-
-    /// An agent in a process of its own.
-    fn spawn(&self, endpoint: u32) -> Agent {
-        let program = std::env::var_os("LEAKPROOF_AGENT").unwrap_or(env!("CARGO_BIN_EXE_leakproof-agent").into());
-        let mut command = Command::new(program);
-        command.arg("--control").arg(format!("unix:{}", self.path(endpoint).display()));
-        Agent(command.env("LEAKPROOF_AGENT_TOKEN", TOKEN).stdin(Stdio::null()).spawn().unwrap())
-    }
-}
-
-impl Dial for Sockets {
-    fn dial(&self, endpoint: EndpointId) -> BoxFuture<'_, std::io::Result<Box<dyn Stream>>> {
-        let path = self.path(endpoint.0);
-        Box::pin(async move {
-            let stream: Box<dyn Stream> = Box::new(tokio::net::UnixStream::connect(path).await?);
-            Ok(stream)
-        })
-    }
-}
-
-struct Agent(Child);
-
-impl Agent {
-    fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.0.id().try_into().unwrap()), signal).unwrap();
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
 
 fn address(endpoint: u32) -> Ipv4Addr {
     Ipv4Addr::from(0x7f00_0100 + endpoint)
@@ -110,66 +59,6 @@ fn plan(cells: Vec<(FlowId, Flow)>) -> SweepPlan {
     let pace = Pace { interval: Duration::from_millis(20), attempts: 1 };
     // Slack for a test machine that is busy with other things.
     SweepPlan { slack: Duration::from_millis(500), ..SweepPlan::new(cells, pace, Duration::from_millis(200)) }
-}
-
-/// Everything seen so far.
-#[derive(Default)]
-struct Seen {
-    outcomes: BTreeMap<u32, BTreeMap<u32, Outcome>>,
-    launches: HashMap<u32, Vec<(Moment, Moment, Outcome)>>,
-    delivered: BTreeMap<u32, Vec<u32>>,
-    complete: HashMap<u32, (Moment, Moment)>,
-    blind: Vec<(u32, Moment, Moment, Blindness)>,
-    own: Vec<(u32, Port, Outcome)>,
-    lost: Vec<(u32, String)>,
-}
-
-impl Seen {
-    fn take(&mut self, sighting: Sighting) {
-        match sighting {
-            Sighting::Tried { flow, first_number, count, first, last, outcome, .. } => {
-                let known = self.outcomes.entry(flow.0).or_default();
-                for number in first_number..first_number + count {
-                    assert!(known.insert(number, outcome.clone()).is_none(), "attempt {number} was reported twice");
-                }
-                self.launches.entry(flow.0).or_default().push((first, last, outcome));
-            }
-            Sighting::Delivered { flow, first_number, count, .. } => {
-                self.delivered.entry(flow.0).or_default().extend(first_number..first_number + count);
-            }
-            Sighting::SelfDialled { endpoint, port, outcome, .. } => self.own.push((endpoint.0, port, outcome)),
-            Sighting::Blind { endpoint, from, until, why } => self.blind.push((endpoint.0, from, until, why)),
-            Sighting::Complete { endpoint, until, arrived } => {
-                let before = self.complete.insert(endpoint.0, (until, arrived));
-                assert!(before.is_none_or(|(u, a)| u <= until && a <= arrived), "a watermark went back");
-            }
-            Sighting::Persisted { .. } => {}
-            Sighting::Lost { endpoint, why, .. } => self.lost.push((endpoint.0, why)),
-        }
-    }
-
-    /// Takes sightings until `enough`; a minute without getting there fails.
-    async fn until(&mut self, sightings: &mut UnboundedReceiver<Sighting>, enough: impl Fn(&Self) -> bool) {
-        let all = async {
-            while !enough(self) {
-                self.take(sightings.recv().await.expect("the crew is gone"));
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(60), all).await.expect("not seen within a minute");
-    }
-
-    /// The outcomes of a cell in order of number, which must have no gaps; runs of one outcome once.
-    fn story(&self, cell: u32) -> Vec<Outcome> {
-        let outcomes = &self.outcomes[&cell];
-        assert!(outcomes.keys().copied().eq(0..outcomes.len() as u32), "cell {cell} has gaps in its numbers");
-        let mut story: Vec<Outcome> = outcomes.values().cloned().collect();
-        story.dedup();
-        story
-    }
-
-    fn attempts(&self, cell: u32) -> usize {
-        self.outcomes.get(&cell).map_or(0, BTreeMap::len)
-    }
 }
 
 #[tokio::test]
@@ -271,54 +160,6 @@ async fn a_listener_that_is_closed_refuses_and_others_stay() {
     seen.until(&mut sightings, |seen| seen.attempts(0) >= last + 5).await;
     assert_eq!(seen.story(0), [Outcome::Reached], "the listener that stays was not touched");
     crew.disband(Moment(0)).await;
-}
-
-/// Streams that break again and again, in the middle of a line or not.
-struct Brittle(Arc<Sockets>);
-
-struct BrittleStream {
-    stream: tokio::net::UnixStream,
-    left: usize,
-}
-
-impl Dial for Brittle {
-    fn dial(&self, endpoint: EndpointId) -> BoxFuture<'_, std::io::Result<Box<dyn Stream>>> {
-        let path = self.0.path(endpoint.0);
-        Box::pin(async move {
-            let stream = tokio::net::UnixStream::connect(path).await?;
-            let stream: Box<dyn Stream> = Box::new(BrittleStream { stream, left: 4321 });
-            Ok(stream)
-        })
-    }
-}
-
-impl AsyncRead for BrittleStream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
-        if self.left == 0 {
-            return Poll::Ready(Err(std::io::ErrorKind::ConnectionReset.into()));
-        }
-        let mut part = buf.take(self.left);
-        let read = Pin::new(&mut self.stream).poll_read(cx, &mut part);
-        let bytes = part.filled().len();
-        self.left -= bytes;
-        let filled = part.filled().to_vec();
-        buf.put_slice(&filled);
-        read
-    }
-}
-
-impl AsyncWrite for BrittleStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
 }
 
 #[tokio::test]
@@ -488,89 +329,6 @@ async fn a_wrong_token_is_refused() {
     let member = Member { token: "guessed".to_owned(), ..member(72, &[]) };
     let error = Crew::muster(sockets, vec![member], TERMS).await.map(|_| ()).unwrap_err();
     assert_eq!(error.to_string(), "wait for the agents of `pod-72` (the agent refused: the token is wrong)");
-}
-
-/// How much an agent can do; `LEAKPROOF_AGENT` names another build of it. To be looked at, so it fails only on nonsense.
-#[tokio::test]
-#[ignore = "a measurement: cargo test --test agents rate -- --ignored --nocapture"]
-async fn rate() {
-    let seconds = 3;
-    for (cells, protocol, served, what) in [
-        (60, Protocol::Tcp, true, "reached"),
-        (90, Protocol::Tcp, true, "reached"),
-        (120, Protocol::Tcp, true, "reached"),
-        (90, Protocol::Udp, true, "reached"),
-        (90, Protocol::Udp, false, "silent"),
-    ] {
-        let ports: Vec<Port> = (0..cells).map(|n| port(7200 + n, protocol)).collect();
-        let mute = |port: &Port| std::net::UdpSocket::bind(SocketAddr::new(IpAddr::V4(address(83)), port.number.get()));
-        let _mutes: Vec<_> = if served { Vec::new() } else { ports.iter().map(mute).collect() };
-        let sockets = Sockets::new();
-        let agents = [sockets.spawn(82), sockets.spawn(83)];
-        let members = vec![member(82, &[]), member(83, if served { &ports } else { &[] })];
-        let (mut crew, mut sightings) = Crew::muster(sockets, members, TERMS).await.unwrap();
-        let flows = (0..u32::from(cells)).zip(&ports).map(|(id, port)| cell(id, 82, 83, *port)).collect();
-        let pace = Pace { interval: Duration::from_millis(10), attempts: 1 };
-        let plan = SweepPlan::new(flows, pace, Duration::from_millis(300));
-        let planned = crew.plan(&SweepPlan { self_dial: Duration::from_secs(1), ..plan }).await.unwrap();
-        let mut seen = Seen::default();
-        let until = planned.start.plus(Duration::from_secs(seconds));
-        let before: Vec<f64> = agents.iter().map(Agent::processor_seconds).collect();
-        let ours = processor_seconds(std::process::id());
-        seen.until(&mut sightings, |seen| seen.complete.get(&82).is_some_and(|(complete, _)| *complete > until)).await;
-        let mut outcomes: BTreeMap<String, usize> = BTreeMap::new();
-        for outcome in seen.outcomes.values().flat_map(BTreeMap::values) {
-            *outcomes.entry(format!("{outcome:?}")).or_default() += 1;
-        }
-        println!("{} a second, {protocol} {what}: {outcomes:?}", cells * 100);
-        for (place, agent) in agents.iter().enumerate() {
-            let used = (agent.processor_seconds() - before[place]) / seconds as f64;
-            println!("  agent {place}: {:.0} % of a core, {}", used * 100.0, agent.memory());
-        }
-        println!("  harness: {:.0} %", (processor_seconds(std::process::id()) - ours) / seconds as f64 * 100.0);
-        println!("  blind spans: {}", seen.blind.len());
-        crew.disband(Moment(0)).await;
-    }
-}
-
-/// What agents that do nothing cost.
-#[tokio::test]
-#[ignore = "a measurement: cargo test --test agents idle -- --ignored --nocapture"]
-async fn idle() {
-    let sockets = Sockets::new();
-    let agents: Vec<Agent> = (100..150).map(|endpoint| sockets.spawn(endpoint)).collect();
-    let tcp = port(7301, Protocol::Tcp);
-    let members = (100..150).map(|endpoint| member(endpoint, &[tcp])).collect();
-    let (mut crew, mut sightings) = Crew::muster(sockets, members, TERMS).await.unwrap();
-    let planned = crew.plan(&plan(Vec::new())).await.unwrap();
-    let used = || agents.iter().map(Agent::processor_seconds).sum::<f64>();
-    let before = used();
-    let ours = processor_seconds(std::process::id());
-    let mut seen = Seen::default();
-    let until = planned.start.plus(Duration::from_secs(5));
-    seen.until(&mut sightings, |seen| seen.complete.get(&100).is_some_and(|(complete, _)| *complete > until)).await;
-    println!("50 idle agents: {:.1} % of a core", (used() - before) * 20.0);
-    println!("harness: {:.1} %", (processor_seconds(std::process::id()) - ours) * 20.0);
-    println!("one: {}", agents[0].memory());
-    crew.disband(Moment(0)).await;
-}
-
-fn processor_seconds(pid: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    fields[11..13].iter().map(|ticks| ticks.parse::<f64>().unwrap()).sum::<f64>() / 100.0
-}
-
-impl Agent {
-    fn processor_seconds(&self) -> f64 {
-        processor_seconds(self.0.id())
-    }
-
-    fn memory(&self) -> String {
-        let rollup = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.0.id())).unwrap();
-        let wanted = rollup.lines().filter(|line| line.starts_with("Pss:") || line.starts_with("Private_Dirty"));
-        wanted.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>().join(", ")
-    }
 }
 
 #[test]

@@ -18,8 +18,9 @@ use crate::model::moment::Moment;
 use crate::model::observation::Sighting;
 use crate::wire::Serve;
 
+use super::order::{Answer, Order, Unanswered};
 use super::report::Report;
-use super::session::{Answer, Order, Session, Unanswered};
+use super::session::Session;
 use super::sweep::{Planned, SweepPlan, split};
 use super::{Absence, Member, ProbeError};
 

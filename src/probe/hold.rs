@@ -13,7 +13,7 @@ use crate::model::flow::{Flow, FlowId};
 use crate::model::moment::{Moment, nanoseconds};
 use crate::wire::{HeldCell, HeldReport, Hold, ServedReport};
 
-use super::session::{HeldBy, Order};
+use super::order::{HeldBy, Order};
 use super::{Crew, Member, ProbeError};
 
 /// A held connection.

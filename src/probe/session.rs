@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::fabric::Dial;
@@ -12,9 +12,11 @@ use crate::model::endpoint::EndpointId;
 use crate::model::flow::FlowId;
 use crate::model::moment::Moment;
 use crate::model::observation::Sighting;
-use crate::wire::{FromAgent, HeldEnd, HeldReport, Hold, PROTOCOL, Plan, Record, Serve, ServedReport, ToAgent};
+use crate::model::port::Port;
+use crate::wire::{FromAgent, HeldEnd, HeldReport, PROTOCOL, Record, ServedReport, ToAgent};
 
 use super::offset::ClockOffset;
+use super::order::{HeldBy, Order, Unanswered};
 use super::report::Report;
 use super::stream::{Hear, Speak, StreamError, apart};
 use super::translate::translate;
@@ -33,46 +35,6 @@ const FIRST_WAIT: Duration = Duration::from_millis(20);
 const LAST_WAIT: Duration = Duration::from_secs(1);
 /// Attempt numbers that an agent may have used without our hearing of it, when it starts a new life.
 const UNHEARD: u32 = 1 << 20;
-
-/// Something an agent is to do, and who wants to know that it did.
-#[derive(Debug)]
-pub enum Order {
-    /// Listen.
-    Serve(Serve, Answer),
-    /// Carry out a plan. First numbers are filled in by the session.
-    Plan(Plan, Answer),
-    /// Hold connections open.
-    Hold(Hold, Answer),
-    /// Tell what became of them.
-    Report(u64, oneshot::Sender<Result<HeldBy, Unanswered>>),
-    /// Make no more attempts.
-    Halt(Answer),
-    /// End the agent and the conversation.
-    End,
-}
-
-/// Where the answer to an order goes: the moment it was carried out on the harness's clock, or why it never will be.
-pub type Answer = oneshot::Sender<Result<Moment, Unanswered>>;
-
-/// What one agent knows of held connections, on the harness's clock.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct HeldBy {
-    /// Those it holds.
-    pub held: Vec<HeldReport>,
-    /// Those that others hold to it.
-    pub served: Vec<ServedReport>,
-}
-
-/// Why an order will not be carried out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unanswered {
-    /// The agent is lost.
-    Lost(String),
-    /// The agent refused.
-    Refused(String),
-    /// The agent could not listen on these ports.
-    NotServing(Vec<(crate::model::port::Port, String)>),
-}
 
 /// What a session is begun with.
 pub struct Session {
@@ -495,7 +457,7 @@ async fn say(speak: &mut Speak, message: &ToAgent) -> Result<(), End> {
 }
 
 /// The word for a missing kernel feature that excuses a port.
-fn lack(port: crate::model::port::Port) -> String {
+fn lack(port: Port) -> String {
     port.protocol.to_string()
 }
 

@@ -8,6 +8,7 @@ mod expectations;
 mod known;
 mod library;
 mod names;
+mod namespaces;
 mod services;
 mod stages;
 mod warnings;

@@ -2,12 +2,13 @@ use std::cell::Cell;
 
 use futures::future::BoxFuture;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex, split};
+use tokio::sync::oneshot;
 use tokio_test::io::Builder;
 
 use super::*;
 use crate::fabric::Stream;
 use crate::model::observation::{Blindness, Outcome};
-use crate::wire::Lane;
+use crate::wire::{Lane, Plan, Serve};
 
 /// Hands out the streams it was given, one after the other; then there is no way.
 struct Ways(Mutex<VecDeque<Box<dyn Stream>>>);
