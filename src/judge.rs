@@ -39,6 +39,7 @@
 //!
 //! **Windows** are kept for every cell from the stage's beginning: see [`Window`](crate::model::finding::Window).
 
+mod aftermath;
 mod baseline;
 mod beside;
 mod cell;
@@ -48,11 +49,13 @@ mod findings;
 mod judgement;
 mod ledger;
 mod notes;
+mod persisted;
 #[cfg(test)]
 mod properties;
 mod rules;
 #[cfg(test)]
 pub(crate) mod script;
+mod span;
 mod table;
 mod tally;
 #[cfg(test)]
@@ -84,7 +87,8 @@ pub use tolerance::{Allowance, Tolerance};
 
 use cell::{Cell, Counted, Queued};
 use ends::Ends;
-use ledger::{Fate, Pair, Span, Tide};
+use ledger::{Pair, Tide};
+use span::{Fate, Span};
 
 /// Judges one stage.
 #[derive(Debug, Clone)]
@@ -278,13 +282,20 @@ impl Judge {
                 self.persistent += 1;
                 let cell = &mut self.cells[place];
                 let leaks = cell.right == Some(Verdict::Denied) && *outcome == Outcome::Refused { how: Refusal::Reset };
-                if *ended < self.rules.sent || !(cell.alarmed_by(outcome) || leaks) {
+                if *ended < self.rules.sent {
+                    return;
+                }
+                if !(cell.alarmed_by(outcome) || leaks) {
+                    if *outcome == Outcome::Silent {
+                        cell.persisted.unanswered(*launched, *ended);
+                        self.enqueue(place);
+                    }
                     return;
                 }
                 let someone_else = matches!(outcome, Outcome::SomeoneElse { .. });
                 let call = if someone_else { Call::WrongServer } else { Call::Leak };
                 let windows = cell.spells().len();
-                cell.persist(*launched, *ended, call);
+                cell.persisted.through(*launched, *ended, call);
                 // Those that follow in the same window are no news.
                 let opened = cell.spells().len() > windows;
                 if cell.counted != Counted::Lost {
@@ -370,7 +381,7 @@ impl Judge {
         let mut queue = std::mem::take(&mut self.queue);
         queue.retain(|place| {
             self.look_through(*place);
-            let waits = self.cells[*place].ledger.waits();
+            let waits = self.cells[*place].waits();
             self.cells[*place].queued = if waits { Queued::Yes } else { Queued::No };
             waits
         });
@@ -386,7 +397,7 @@ impl Judge {
 
     fn look_through(&mut self, place: usize) {
         let cell = &mut self.cells[place];
-        let (opened, shut) = (cell.track.opened, cell.track.shut());
+        let (opened, shut, long_shut) = (cell.track.opened, cell.track.shut(), cell.persisted.shut());
         cell.settle(&self.ends, &self.rules, Tide::Open);
         if self.converged.is_some()
             && (cell.track.opened, cell.track.shut()) != (opened, shut)
@@ -396,8 +407,18 @@ impl Judge {
                 if number >= opened {
                     self.news.push((id, spell.call, Turn::Opened));
                 }
-                if let Some(after) = spell.right_after {
-                    let lasted = after.since(spell.right_before.unwrap_or(spell.first_wrong));
+                if let Some(lasted) = spell.most() {
+                    self.news.push((id, spell.call, Turn::Closed { lasted }));
+                }
+            }
+        }
+        let shut = cell.persisted.shut();
+        if self.converged.is_some()
+            && shut > long_shut
+            && let Some(id) = self.set.id(place)
+        {
+            for spell in cell.spells().iter().filter(|spell| spell.is_of_long() && spell.right_after == shut) {
+                if let Some(lasted) = spell.most() {
                     self.news.push((id, spell.call, Turn::Closed { lasted }));
                 }
             }

@@ -3,33 +3,16 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::model::finding::Call;
 use crate::model::moment::Moment;
 use crate::model::observation::Outcome;
 use crate::model::verdict::Verdict;
 
 use super::ends::Ends;
-use super::ledger::{Fate, Ledger, Pair, Span, Tide, Unseen};
+use super::ledger::{Ledger, Pair, Tide};
+use super::persisted::Persisted;
 use super::rules::Rules;
+use super::span::{Fate, Span, Unseen};
 use super::track::{Bearing, Spell, Track, bearing};
-
-/// So many long attempts that got through are remembered one by one: more would tell nothing new.
-const PERSISTED_KEPT: usize = 4096;
-
-/// A repeat can be sent so much later than it is due: the kernel's timers of whole seconds are as coarse as 64 ms, and
-/// there are up to two before it.
-const TIMERS: Duration = Duration::from_millis(128);
-
-/// A long attempt that got through.
-#[derive(Debug, Clone, Copy)]
-struct Persisted {
-    launched: Moment,
-    /// No earlier than this was the packet sent that got through,
-    earliest: Moment,
-    /// and no later.
-    latest: Moment,
-    call: Call,
-}
 
 /// A cell.
 #[derive(Debug, Clone)]
@@ -44,8 +27,8 @@ pub(super) struct Cell {
     base: Track,
     /// The sums with `settled`.
     pub(super) track: Track,
-    /// Long attempts that ended as they should not.
-    persisted: Vec<Persisted>,
+    /// Its long attempts.
+    pub(super) persisted: Persisted,
     /// How long enforcement took, fixed at convergence.
     pub(super) enforced: Option<Duration>,
     /// Whether it stands among those whose records are to be looked through.
@@ -85,7 +68,7 @@ impl Cell {
             settled: VecDeque::new(),
             base: Track::default(),
             track: Track::default(),
-            persisted: Vec::new(),
+            persisted: Persisted::default(),
             enforced: None,
             queued: Queued::No,
             counted: if right.is_some() { Counted::Waiting } else { Counted::Unjudged },
@@ -99,6 +82,7 @@ impl Cell {
             apply(track, &span, *right, rules);
             settled.push_back(span);
         });
+        self.persisted.settle(self.pair, ends, rules);
         let told = ends.complete(self.pair.source).min(ends.complete(self.pair.destination));
         let oldest = told.minus(rules.memory());
         while let Some(span) = self.settled.front().filter(|span| span.last < oldest) {
@@ -107,6 +91,11 @@ impl Cell {
             self.settled.pop_front();
             self.ledger.forget(end);
         }
+    }
+
+    /// Whether anything waits to be settled.
+    pub(super) fn waits(&self) -> bool {
+        self.ledger.waits() || self.persisted.waits()
     }
 
     /// Whether any of these attempts was settled as something that an arrival at the destination would refute.
@@ -130,49 +119,11 @@ impl Cell {
         self.track = track;
     }
 
-    /// Takes a long attempt that is wrong by itself, as [`Cell::alarmed_by`] says.
-    pub(super) fn persist(&mut self, launched: Moment, ended: Moment, call: Call) {
-        // What got through is the first packet or a repeat, and those are sent whole seconds later. The rest of the time is
-        // the answer's: windows are told by when packets were sent.
-        let due = Duration::from_secs(ended.since(launched).as_secs());
-        let earliest = launched.plus(due);
-        let latest = if due.is_zero() { earliest } else { ended.min(earliest.plus(TIMERS)) };
-        // The first and the last are what a window is told with.
-        self.persisted.truncate(PERSISTED_KEPT - 1);
-        self.persisted.push(Persisted { launched, earliest, latest, call });
-    }
-
     /// Every window, in order. A long attempt that got through in one that short attempts saw too is one of those that
-    /// saw it; any other is a window of its own, whose end nobody knows.
+    /// saw it; any other is a window of its own, which ends where a later one is shut out.
     pub(super) fn spells(&self) -> Vec<Spell> {
         let mut spells: Vec<Spell> = self.track.spells().cloned().collect();
-        for Persisted { launched, earliest, latest, call } in &self.persisted {
-            let holds = |spell: &&mut Spell| {
-                spell.call == *call
-                    && spell.right_before.unwrap_or(spell.first_wrong) <= *latest
-                    && spell.right_after.is_none_or(|after| *earliest <= after)
-            };
-            if let Some(spell) = spells.iter_mut().find(holds) {
-                // It got through, so it was sent after the one that did not.
-                let sent = spell.right_before.map_or(*earliest, |before| before.max(*earliest));
-                spell.first_wrong = spell.first_wrong.min(sent);
-                spell.last_wrong = spell.last_wrong.max(sent);
-                spell.attempts = spell.attempts.saturating_add(1);
-                spell.persistent = spell.persistent.saturating_add(1);
-                continue;
-            }
-            spells.push(Spell {
-                call: *call,
-                right_before: Some(*launched),
-                first_wrong: *earliest,
-                last_wrong: *earliest,
-                right_after: None,
-                attempts: 1,
-                turned_away: 0,
-                persistent: 1,
-            });
-        }
-        spells.sort_by_key(|spell| spell.first_wrong);
+        self.persisted.add_to(&mut spells);
         spells
     }
 

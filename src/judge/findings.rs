@@ -10,7 +10,6 @@ use crate::model::watch::Standing;
 use super::judgement::{Judgement, Passing};
 use super::rules::Who;
 use super::table::blame_offline;
-use super::verdicts::gravity;
 
 /// The findings of a stage, gravest first, and in order of flow among equals. `because` says in words why meaning is
 /// what it is.
@@ -42,7 +41,7 @@ pub fn findings(
             })
         })
         .collect();
-    findings.sort_by_key(|finding| std::cmp::Reverse(gravity(finding.call)));
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.call.gravity()));
     findings
 }
 

@@ -69,6 +69,15 @@ impl Judgement {
         self.row.call
     }
 
+    /// Takes the graver of what the final window says and what happened besides. A cell that cannot be told to be
+    /// right at the end is still a leak if it leaked.
+    pub(super) fn outweigh(&mut self, row: Row, passing: Passing) {
+        if row.call.gravity() > self.row.call.gravity() {
+            self.row = row;
+            self.passing = Some(passing);
+        }
+    }
+
     /// The cell as the document has it, with what the judge does not know: names, readings, and the places of the
     /// reasons in the stage's list.
     pub fn into_cell(self, flow: NamedFlow, intent: Intent, meaning: Meaning, egress: u32, ingress: u32) -> Cell {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::model::moment::Moment;
 use crate::model::observation::{Observation, Outcome, Refusal};
 
-use super::ledger::{Fate, Heard, Span, Unseen};
+use super::span::{Fate, Heard, Span, Unseen};
 use super::table::Sight;
 use super::witness::Form;
 

@@ -8,7 +8,7 @@ use crate::model::moment::Moment;
 use crate::model::observation::{Outcome, Refusal};
 use crate::model::verdict::{DenyForm, Verdict};
 
-use super::ledger::{Fate, Span};
+use super::span::{Fate, Span};
 
 /// What attempts are, held against what is right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +95,17 @@ pub(super) struct Spell {
 impl Spell {
     /// The shortest it can have been. What got through to long attempts alone was shut to the short ones between them.
     pub(super) fn least(&self) -> Duration {
-        if self.persistent < self.attempts { self.last_wrong.since(self.first_wrong) } else { Duration::ZERO }
+        if self.is_of_long() { Duration::ZERO } else { self.last_wrong.since(self.first_wrong) }
+    }
+
+    /// The longest it can have been; none where it is not over.
+    pub(super) fn most(&self) -> Option<Duration> {
+        self.right_after.map(|after| after.since(self.right_before.unwrap_or(self.first_wrong)))
+    }
+
+    /// Whether only long attempts saw it.
+    pub(super) fn is_of_long(&self) -> bool {
+        self.persistent >= self.attempts
     }
 }
 

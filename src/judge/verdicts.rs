@@ -2,7 +2,7 @@
 
 use crate::model::document::Strictness;
 use crate::model::endpoint::EndpointId;
-use crate::model::finding::{Call, Contradiction, Window};
+use crate::model::finding::{Call, Window};
 use crate::model::flow::{Flow, FlowId};
 use crate::model::matrix::Matrix;
 use crate::model::moment::Moment;
@@ -10,13 +10,14 @@ use crate::model::observation::{Observation, Witness};
 use crate::model::verdict::{DenyForm, Intent, Meaning, Verdict};
 use crate::model::watch::Standing;
 
+use super::aftermath::Past;
 use super::cell::Cell;
-use super::judgement::{Ending, Judgement, Passing};
-use super::ledger::{Pair, Tide, Unseen};
-use super::notes::{Notes, list, show, windows, words};
-use super::table::{Row, Sight, call};
+use super::judgement::{Ending, Judgement};
+use super::ledger::{Pair, Tide};
+use super::notes::{Notes, list, words};
+use super::span::Unseen;
+use super::table::{Sight, call};
 use super::tally::{Look, Tally};
-use super::tolerance::Spent;
 use super::track::Spell;
 use super::witness::Witnesses;
 use super::{Counted, Judge};
@@ -84,11 +85,12 @@ impl Judge {
     }
 }
 
-struct Sentence<'a> {
-    judge: &'a Judge,
+/// What every cell of a stage is judged with.
+pub(super) struct Sentence<'a> {
+    pub(super) judge: &'a Judge,
     witnesses: Witnesses,
     look: Look,
-    ending: Ending,
+    pub(super) ending: Ending,
 }
 
 impl Sentence<'_> {
@@ -187,127 +189,6 @@ impl Sentence<'_> {
         }
     }
 
-    /// What happened outside the final window, as far as the way the stage ended makes it count.
-    fn hold_against(&self, judgement: &mut Judgement, past: &Past<'_>, sight: Sight, notes: &mut Notes) {
-        let rules = &self.judge.rules;
-        let spells = &past.spells;
-        match self.ending {
-            Ending::Interrupted => {
-                let blamed_on_time =
-                    matches!(judgement.row.call, Call::Leak | Call::Outage) && !as_meant(past.cell.right, sight);
-                if blamed_on_time {
-                    judgement.row = Row { call: Call::Inconclusive, blame: None, ..judgement.row };
-                    notes.add("the run ended before this had to be right");
-                }
-            }
-            Ending::TimedOut => {
-                if to_and_fro(spells)
-                    && let Some(worst) = spells.iter().map(|spell| past.row(spell)).max_by_key(|row| gravity(row.call))
-                {
-                    notes.add(format!("went to and fro: {}", windows(spells.len())));
-                    judgement.outweigh(worst, Passing::ToAndFro);
-                }
-            }
-            Ending::Converged => self.after_convergence(judgement, past, notes),
-        }
-        if let (Some(limit), Some(took)) = (rules.max_enforce, judgement.time_to_enforce)
-            && took > limit
-            && let Some(first) = past.cell.track.spells().next()
-        {
-            notes.add(format!("enforced after {}, later than max_enforce {}", show(took), show(limit)));
-            judgement.outweigh(past.row(first), Passing::Late);
-        }
-        // By when it was last seen wrong: when it was first seen right says as much of how rare its turns are.
-        let late = |spell: &&Spell| rules.allowed.is_some_and(|allowed| spell.last_wrong > rules.sent.plus(allowed));
-        if let Some(spell) = spells.iter().filter(|spell| !self.is_after(spell)).find(late) {
-            let took = show(spell.last_wrong.since(rules.sent));
-            notes.add(format!("still wrong after {took}, later than convergence was allowed to be"));
-            judgement.outweigh(past.row(spell), Passing::Late);
-        }
-    }
-
-    fn after_convergence(&self, judgement: &mut Judgement, past: &Past<'_>, notes: &mut Notes) {
-        let Past { id, cell, spells, doubtful, .. } = past;
-        let tolerance = &self.judge.tolerance;
-        let after = |spell: &&Spell| self.is_after(spell);
-        let mut unsure = Vec::new();
-        for kind in [Call::Leak, Call::WrongServer, Call::Outage] {
-            let Some(spell) = spells.iter().filter(after).find(|spell| spell.call == kind) else { continue };
-            let spent = past.spent(kind, |spell| self.is_after(spell));
-            let row = past.row(spell);
-            let standing = self.standing(past, spell);
-            // Within a budget, what the windows add up to decides, and not that one of them lies near the end.
-            let no_way = kind == Call::Outage && matches!(judgement.observation, Observation::Unreachable { .. });
-            let excused =
-                (judgement.row.call == row.call || no_way) && judgement.row.contradiction == Contradiction::None;
-            match standing {
-                Standing::Counted => {
-                    notes.add(format!("{kind} after convergence: {}", spent.words()));
-                    judgement.outweigh(row, Passing::AfterConvergence);
-                }
-                Standing::Undecided | Standing::WithinBudget => {
-                    if excused {
-                        judgement.row = Row { call: Call::Ok, blame: None, ..judgement.row };
-                    }
-                    let budget = show(tolerance.allows(*id, kind));
-                    if standing == Standing::WithinBudget {
-                        notes.add(format!("{kind}: {}, within the {budget} it may last", spent.words()));
-                    } else {
-                        unsure.push(format!(
-                            "{kind}: {}, which may be more than the {budget} it may last",
-                            spent.words()
-                        ));
-                    }
-                }
-                Standing::Known => notes.add(format!("{kind}, which is known: {}", spent.words())),
-            }
-        }
-        if to_and_fro(spells) && !spells.iter().any(|spell| self.is_after(spell)) {
-            notes.add(format!("went to and fro before convergence: {}", windows(spells.len())));
-        }
-        let turned_away = doubtful.iter().filter(after).count();
-        if turned_away > 0 {
-            let windows = windows(turned_away);
-            unsure.push(format!("turned away in {windows} while nothing shows that the listener was alive"));
-        }
-        // What may last so long needs no more than that to be seen; of anything else, no gap is forgiven.
-        let blink = self.judge.rules.blink();
-        let blink = match cell.right {
-            Some(Verdict::Allowed) => blink.max(tolerance.allows(*id, Call::Outage)),
-            Some(Verdict::Denied) => blink.max(tolerance.allows(*id, Call::Leak)),
-            None => blink,
-        };
-        if let Some((lasted, _)) = cell.track.dark().filter(|(lasted, _)| *lasted > blink)
-            && !matches!(cell.counted, Counted::Unjudged | Counted::Unsupported)
-        {
-            unsure.push(format!("could not be seen for {}", show(lasted)));
-        }
-        for why in unsure {
-            notes.add(why);
-            if judgement.row.call == Call::Ok {
-                judgement.row.call = Call::Inconclusive;
-            }
-        }
-    }
-
-    /// Whether a window counts against a world that had converged.
-    fn is_after(&self, spell: &Spell) -> bool {
-        self.judge.converged.is_some_and(|converged| spell.last_wrong >= converged.from)
-    }
-
-    /// What a window counts as.
-    fn standing(&self, past: &Past<'_>, spell: &Spell) -> Standing {
-        let tolerance = &self.judge.tolerance;
-        if tolerance.knows(past.id, spell.call) {
-            Standing::Known
-        } else if self.is_after(spell) {
-            let spent = past.spent(spell.call, |spell| self.is_after(spell));
-            spent.standing(spell.call, tolerance.allows(past.id, spell.call))
-        } else {
-            Standing::Counted
-        }
-    }
-
     /// Whether a window was the network's doing as far as can be told: refusals alone may be a dead listener's, and no way
     /// there a dead pod's, unless the listener is shown to have lived through them.
     fn proven(&self, flow: &Flow, spell: &Spell) -> bool {
@@ -363,68 +244,6 @@ impl Sentence<'_> {
                 format!("only {silent} of the {quorum} silent attempts that a denial takes could be counted{because}")
             }
         }
-    }
-}
-
-/// A cell and what it went through.
-struct Past<'a> {
-    id: FlowId,
-    intent: Intent,
-    meaning: Meaning,
-    cell: &'a Cell,
-    /// The windows in which it was wrong.
-    spells: Vec<Spell>,
-    /// Those that may have been its own listener's doing.
-    doubtful: Vec<Spell>,
-}
-
-impl Past<'_> {
-    /// What a window would be called had it lasted.
-    fn row(&self, spell: &Spell) -> Row {
-        call(self.intent, self.meaning, sight_of(spell.call))
-    }
-
-    /// The windows of one kind that `counts` keeps, added up.
-    fn spent(&self, kind: Call, counts: impl Fn(&Spell) -> bool) -> Spent {
-        Spent::of(self.spells.iter().filter(|spell| spell.call == kind && counts(spell)))
-    }
-}
-
-impl Judgement {
-    /// Takes the graver of what the final window says and what happened besides. A cell that cannot be told to be
-    /// right at the end is still a leak if it leaked.
-    fn outweigh(&mut self, row: Row, passing: Passing) {
-        if gravity(row.call) > gravity(self.row.call) {
-            self.row = row;
-            self.passing = Some(passing);
-        }
-    }
-}
-
-/// The order in which calls outweigh each other.
-pub(super) fn gravity(call: Call) -> u8 {
-    call.gravity()
-}
-
-fn sight_of(wrong: Call) -> Sight {
-    match wrong {
-        Call::Leak => Sight::Allowed,
-        Call::Outage => Sight::Denied,
-        Call::WrongServer => Sight::SomeoneElse,
-        Call::Ok | Call::Contradiction | Call::Inconclusive | Call::Unjudged | Call::Unsupported => Sight::Unseen,
-    }
-}
-
-/// Whether a cell was right for a while between two windows.
-fn to_and_fro(spells: &[Spell]) -> bool {
-    spells.split_last().is_some_and(|(_, earlier)| earlier.iter().any(|spell| spell.right_after.is_some()))
-}
-
-/// Whether what was seen is what is right; then a contradiction, not time, is what makes it a finding.
-fn as_meant(right: Option<Verdict>, sight: Sight) -> bool {
-    match (right, sight) {
-        (Some(Verdict::Allowed), Sight::Allowed) | (Some(Verdict::Denied), Sight::Denied) => true,
-        (Some(_) | None, _) => false,
     }
 }
 

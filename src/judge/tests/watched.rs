@@ -82,6 +82,40 @@ fn a_long_attempt_that_gets_through_is_a_leak_though_no_short_one_did() {
 }
 
 #[test]
+fn what_only_long_attempts_saw_is_over_once_one_of_them_is_shut_out() {
+    // When the later one ended, when its source was blind, and from when on the window is over: its last repeat is sent at
+    // 6,000 ms, or a little later.
+    let table = [
+        (at(7000), None, Some(6_128_000), "its repeat was shut out"),
+        (at(4500), None, None, "it was not repeated before it ended"),
+        (at(7000), Some((5900, 6050)), None, "its source could not watch the repeat"),
+        (at(7000), Some((4000, 5000)), Some(6_128_000), "what it could not watch before says nothing of the repeat"),
+    ];
+    for (ended, blind, over, why) in table {
+        let script = enforced(pods(), Fact::Dropped);
+        let mut judge = script.judge(meant(&script));
+        script.play_out(&mut judge);
+        let (flow, x) = (script.id("x", "s"), script.end("x"));
+        judge.see(&Sighting::Persisted { flow, launched: at(1900), ended: at(2900), outcome: Outcome::Reached });
+        if let Some((from, until)) = blind {
+            judge.see(&Sighting::Blind { endpoint: x, from: at(from), until: at(until), why: Blindness::Starved });
+        }
+        judge.see(&Sighting::Persisted { flow, launched: at(3000), ended, outcome: Outcome::Silent });
+        judge.news();
+        judge.standing(at(7100));
+        assert_eq!(judge.news().len(), 0, "{why}: both ends have not told of that time");
+        for endpoint in ["a", "b", "s", "x"].map(|name| script.end(name)) {
+            judge.see(&Sighting::Complete { endpoint, until: at(7000), arrived: at(7000) });
+        }
+        judge.standing(at(7100));
+        let closed = matches!(&judge.news()[..], [(_, Call::Leak, Turn::Closed { .. })]);
+        let windows = judged(&script, &judge, at(7100), "x", "s").windows;
+        let [.., window] = windows.as_slice() else { panic!("{why}: {windows:?}") };
+        assert_eq!((window.right_after_us, closed), (over, over.is_some()), "{why}");
+    }
+}
+
+#[test]
 fn a_repeat_that_was_sent_late_is_of_the_window_that_short_attempts_saw() {
     // Due at 1,960 ms, when others were shut out still; sent up to 50 ms later, when x reaches s.
     let script = pods();
