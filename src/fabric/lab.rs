@@ -13,12 +13,14 @@
 //! shown in the lab is what a policy means; what is shown on a cluster is what a cluster makes of it.
 
 mod agent;
+mod at_work;
 mod compile;
 mod dial;
 mod elsewhere;
 mod enter;
 mod fault;
 mod folder;
+mod journal;
 mod keeper;
 mod lacks;
 mod link;
@@ -36,9 +38,10 @@ use std::sync::Arc;
 pub use elsewhere::{Elsewhere, Host, Trouble};
 pub use enter::{EnterError, Entered, enter};
 pub use fault::{Fault, FaultSyntax, FaultyFlow, FaultyPort, OnAgent, OnNode};
+pub use journal::Done;
 pub use netlink::NetlinkError;
 pub use nft::{Denial, Leftover, Packets, Treatment, Wrong};
-pub use raised::{Done, Raised};
+pub use raised::Raised;
 use tokio_util::sync::CancellationToken;
 
 use crate::fabric::Fabric;

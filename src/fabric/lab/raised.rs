@@ -2,29 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
-
+use super::at_work::AtWork;
 use super::dial::Doors;
 use super::enter::{Entered, Way};
-use super::fault::{Deed, Fault, FaultPlan};
+use super::fault::{Fault, FaultPlan};
+use super::journal::Done;
 use super::keeper::Keeper;
 use super::lacks;
 use super::netns::{self, Netns};
-use super::nft::Treatment;
 use super::site::{Blueprint, Enforcement, Site};
 use super::{LabError, Names};
-use crate::clock;
 use crate::fabric::{Dial, Enacted, Happened, Placement, Realised};
 use crate::model::document::{FabricInfo, FabricKind};
-use crate::model::endpoint::{EndpointId, NodeOrdinal};
+use crate::model::endpoint::EndpointId;
 use crate::model::flow::Flow;
-use crate::model::happening::{About, Turn};
-use crate::model::moment::Moment;
 use crate::scenario::Change;
 use crate::scenario::world::World;
 
@@ -39,62 +33,8 @@ pub struct Raised {
     doors: Doors,
     info: FabricInfo,
     way: Way,
-    faults: FaultPlan,
-    /// Faults at work, and changes that are enforced late.
-    tasks: JoinSet<()>,
-    journal: Arc<Journal>,
+    at_work: AtWork,
     enactments: u64,
-}
-
-/// Something a fault did, on its schedule.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Done {
-    /// When, on the harness's clock.
-    pub at: Moment,
-    /// What, in words: `node-1 lost its rules`.
-    pub what: String,
-    /// What it was done to: a node, an agent, or the lab.
-    subject: String,
-    /// The node, where it is one's.
-    node: Option<NodeOrdinal>,
-    /// The state that began or ended with it.
-    turn: Turn,
-}
-
-impl Done {
-    fn of_lab(at: Moment, what: &str) -> Self {
-        Self { at, what: what.to_owned(), subject: "the lab".into(), node: None, turn: Turn::None }
-    }
-
-    /// As everybody tells it: the subject apart from what happened to it.
-    fn happened(self) -> Happened {
-        let what = self.what.strip_prefix(&self.subject).map_or(self.what.as_str(), str::trim_start);
-        Happened {
-            node: self.node.map(|node| node.to_string()),
-            turn: self.turn,
-            ..Happened::new(self.at, About::Fault, self.subject, what)
-        }
-    }
-}
-
-/// What happened while nobody waited for it.
-#[derive(Debug, Default)]
-struct Journal {
-    done: Mutex<Vec<Done>>,
-    errors: Mutex<Vec<LabError>>,
-}
-
-impl Journal {
-    fn note(&self, result: Result<Done, LabError>) {
-        match result {
-            Ok(done) => self.done.lock().unwrap_or_else(PoisonError::into_inner).push(done),
-            Err(error) => self.errors.lock().unwrap_or_else(PoisonError::into_inner).push(error),
-        }
-    }
-
-    fn errors(&self) -> Vec<LabError> {
-        std::mem::take(&mut *self.errors.lock().unwrap_or_else(PoisonError::into_inner))
-    }
 }
 
 impl Raised {
@@ -118,6 +58,7 @@ impl Raised {
         };
         let (keeper, thread) = Keeper::start(move || Site::make(blueprint)).await?;
         let (placements, netns) = keeper.ask(|site| Ok((site.placements(), site.all_netns()))).await?;
+        let at_work = AtWork::new(keeper.clone(), names.clone(), plan);
         Ok(Self {
             keeper,
             thread: Some(thread),
@@ -127,9 +68,7 @@ impl Raised {
             doors,
             info: info(entered, faults, nodes),
             way: entered.way,
-            faults: plan,
-            tasks: JoinSet::new(),
-            journal: Arc::default(),
+            at_work,
             enactments: 0,
         })
     }
@@ -166,122 +105,7 @@ impl Raised {
 
     /// What faults have done so far on their schedule, in order.
     pub fn faults_done(&self) -> Vec<Done> {
-        self.journal.done.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Sets faults to work; the first change has just been made.
-    fn begin_faults(&mut self) {
-        let begin = Instant::now();
-        let schedule: Vec<_> =
-            self.faults.schedule.iter().map(|(after, deed)| (*after, *deed, self.describe(*deed))).collect();
-        let (keeper, journal) = (self.keeper.clone(), Arc::clone(&self.journal));
-        // One after the other: on a machine too busy to keep the times, what was lost must not be found before.
-        self.tasks.spawn(async move {
-            for (after, deed, described) in schedule {
-                sleep_until(begin + after).await;
-                let done = keeper.ask(move |site| site.act(deed)).await;
-                journal.note(done.map(|at| Done { at, ..described }));
-            }
-        });
-        // Flapping flows flap together; of several periods the shortest holds.
-        if let Some(period) = self.faults.flaps.iter().map(|(.., period)| *period).min() {
-            let (keeper, journal) = (self.keeper.clone(), Arc::clone(&self.journal));
-            self.tasks.spawn(flap(keeper, journal, begin, period));
-        }
-    }
-
-    /// A deed in words, to be dated when it is done.
-    fn describe(&self, deed: Deed) -> Done {
-        let begins = |state: &str| Turn::Begins { state: state.to_owned() };
-        let told = |subject: String, node, what: &str, turn| Done {
-            at: Moment::default(),
-            what: format!("{subject} {what}"),
-            subject,
-            node,
-            turn,
-        };
-        let node = |node: NodeOrdinal, what, turn| told(node.to_string(), Some(node), what, turn);
-        let agent = |id, what, turn| told(format!("the agent of {}", self.names.of(id)), None, what, turn);
-        match deed {
-            Deed::Lose(at) => node(at, "lost its rules", begins("without its rules")),
-            Deed::Find(at) => node(at, "found its rules again", Turn::Ends),
-            Deed::Demolish(at) => node(at, "removed its packet filter", begins("without its packet filter")),
-            Deed::Rebuild(at) => node(at, "built its packet filter again", Turn::Ends),
-            Deed::Empty(at) => node(at, "has no pods in its sets", begins("without pods in its sets")),
-            Deed::Fill(at) => node(at, "filled its sets", Turn::Ends),
-            Deed::Halt(at) => node(at, "stopped forwarding", begins("not forwarding")),
-            Deed::Resume(at) => node(at, "forwards again", Turn::Ends),
-            Deed::Strand(from, to) => told(
-                self.names.of(from).to_owned(),
-                None,
-                &format!("has no way to {}", self.names.of(to)),
-                begins(&format!("without a way to {}", self.names.of(to))),
-            ),
-            Deed::Relieve(from, to) => told(
-                self.names.of(from).to_owned(),
-                None,
-                &format!("has its way to {} again", self.names.of(to)),
-                Turn::Ends,
-            ),
-            Deed::Kill(id) => agent(id, "was killed", begins("dead")),
-            Deed::Stop(id) => agent(id, "was stopped", begins("stopped")),
-            Deed::Continue(id) => agent(id, "went on", Turn::Ends),
-            Deed::Cut(id) => told(format!("the control stream to {}", self.names.of(id)), None, "was cut", Turn::None),
-        }
-    }
-
-    /// Sees to it that pods that were added are treated like any other some time from now.
-    fn raise_young(&mut self, added: &[EndpointId]) {
-        let Some((how, time)) = self.faults.births else { return };
-        for id in added.iter().copied() {
-            let (keeper, journal) = (self.keeper.clone(), Arc::clone(&self.journal));
-            let subject = self.names.of(id).to_owned();
-            let (begun, state, over) = match how {
-                Treatment::Cut => ("came up cut off", "cut off", "is let through"),
-                Treatment::Pass => ("came up held to no policy", "held to no policy", "is held to its policies"),
-            };
-            let told = move |at, what: &str, turn| {
-                let what = format!("{subject} {what}");
-                Done { at, what, subject: subject.clone(), node: None, turn }
-            };
-            journal.note(Ok(told(clock::now(), begun, Turn::Begins { state: state.to_owned() })));
-            self.tasks.spawn(async move {
-                sleep(time).await;
-                let done = keeper.ask(move |site| site.grown(id)).await;
-                journal.note(done.map(|at| told(at, over, Turn::Ends)));
-            });
-        }
-    }
-
-    /// Sees to a change's enforcement some time from now.
-    fn enforce_later(&mut self, after: &World, late: Duration) {
-        let (keeper, journal) = (self.keeper.clone(), Arc::clone(&self.journal));
-        let (world, number) = (after.clone(), self.enactments);
-        self.tasks.spawn(async move {
-            sleep(late).await;
-            let done = keeper.ask(move |site| site.enforce(world, number)).await;
-            journal.note(done.map(|at| Done::of_lab(at, "a change was enforced late")));
-        });
-    }
-}
-
-async fn flap(keeper: Keeper, journal: Arc<Journal>, begin: Instant, period: Duration) {
-    let mut next = begin;
-    loop {
-        sleep_until(next).await;
-        next += period;
-        let done = keeper.ask(Site::flap).await;
-        let failed = done.is_err();
-        journal.note(done.map(|(at, how)| {
-            let what = match how {
-                Treatment::Pass => "flapping flows are let through",
-                Treatment::Cut => "flapping flows are cut",
-            };
-            Done::of_lab(at, what)
-        }));
-        if failed {
-            break;
-        }
+        self.at_work.journal.done()
     }
 }
 
@@ -301,7 +125,7 @@ impl Realised for Raised {
     }
 
     async fn enact(&mut self, changes: &[Change], after: &World) -> Result<Enacted, LabError> {
-        if let Some(error) = self.journal.errors().into_iter().next() {
+        if let Some(error) = self.at_work.journal.errors().into_iter().next() {
             return Err(error);
         }
         let added: Vec<EndpointId> = changes
@@ -309,18 +133,17 @@ impl Realised for Raised {
             .filter_map(|change| if let Change::AddPod(id, _) = change { Some(*id) } else { None })
             .collect();
         let (changes, world) = (changes.to_vec(), after.clone());
-        let late = self.faults.late;
-        let enforcement = if late.is_zero() { Enforcement::AtOnce } else { Enforcement::Later };
+        let enforcement = self.at_work.enforcement();
         let enacted = self.keeper.ask(move |site| site.enact(&changes, &world, enforcement)).await?;
         self.enactments += 1;
         match enforcement {
             Enforcement::AtOnce => {}
-            Enforcement::Later => self.enforce_later(after, late),
+            Enforcement::Later => self.at_work.enforce_later(after, self.enactments),
         }
         if self.enactments == 1 {
-            self.begin_faults();
+            self.at_work.begin();
         } else {
-            self.raise_young(&added);
+            self.at_work.raise_young(&added);
         }
         (self.placements, self.netns) = self.keeper.ask(|site| Ok((site.placements(), site.all_netns()))).await?;
         Ok(enacted)
@@ -361,8 +184,8 @@ impl Realised for Raised {
     }
 
     async fn tear_down(mut self) -> Vec<LabError> {
-        self.tasks.shutdown().await;
-        let mut errors = self.journal.errors();
+        self.at_work.stop().await;
+        let mut errors = self.at_work.journal.errors();
         match self.keeper.ask(|site| Ok(site.end())).await {
             Ok(ended) => errors.extend(ended),
             Err(error) => errors.push(error),
