@@ -8,6 +8,7 @@
 //! Nothing here writes anything, but for the questions about our own rights, which are posted.
 
 pub mod calico;
+pub mod felix;
 mod health;
 pub mod order;
 pub mod rights;

@@ -11,7 +11,8 @@ use kube::api::{Api, ListParams, LogParams};
 use serde_json::Value;
 
 use super::cni::{Cni, Name};
-use super::doctor::calico::{self, Metrics, NodePod};
+use super::doctor::calico::{self, NodePod};
+use super::doctor::felix::Metrics;
 use super::error::Said;
 use super::mark;
 use super::overheard;

@@ -8,6 +8,7 @@ use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::Value;
 
+use super::felix::{Metrics, Told};
 use crate::fabric::cluster::cni::Cni;
 use crate::fabric::cluster::server::{Place, Server};
 use crate::model::checkup::Check;
@@ -17,7 +18,7 @@ pub(in crate::fabric::cluster) struct Look {
     pub(super) flavour: Flavour,
     /// `iptables`, `nftables`, `eBPF`, in words where it is not certain.
     pub(super) dataplane: String,
-    /// `nftablesMode` of the FelixConfiguration, where it is set.
+    /// The `nftablesMode` that Felix is told, where it is told one.
     pub(super) nftables_mode: Option<String>,
     /// kube-proxy's mode, where it can be read.
     pub(super) proxy: Option<String>,
@@ -38,15 +39,6 @@ pub(in crate::fabric::cluster) enum Flavour {
     CrdOnly,
     /// None of them.
     Neither,
-}
-
-/// Whether Felix shows its metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::fabric::cluster) enum Metrics {
-    /// At this port.
-    On(u16),
-    /// It does not.
-    Off,
 }
 
 /// A calico-node pod.
@@ -129,36 +121,19 @@ pub(in crate::fabric::cluster) async fn look(server: &Server, cni: &Cni) -> Look
     let pods: Api<Pod> = Api::namespaced(server.client(), namespace);
     let labelled = ListParams::default().labels(&format!("k8s-app={name}"));
     let pods = pods.list(&labelled).await.map(|all| all.items).unwrap_or_default();
-    let metrics = metrics(felix.as_ref(), installation.as_ref(), pods.first().and_then(calico_node));
+    let told = Told {
+        stored: felix.as_ref(),
+        installation: installation.as_ref(),
+        container: pods.first().and_then(calico_node),
+    };
     Look {
         flavour,
-        dataplane: dataplane(felix.as_ref(), installation.as_ref(), proxy.as_deref()),
-        nftables_mode: pointed(felix.as_ref(), "/spec/nftablesMode").and_then(Value::as_str).map(ToOwned::to_owned),
+        dataplane: told.dataplane(proxy.as_deref(), cni.version.as_deref()),
+        nftables_mode: told.nftables_mode().map(ToOwned::to_owned),
         proxy,
-        metrics,
+        metrics: told.metrics(),
         pods: pods.iter().map(node_pod).collect(),
     }
-}
-
-fn pointed<'a>(object: Option<&'a Value>, path: &str) -> Option<&'a Value> {
-    object?.pointer(path)
-}
-
-/// Whether Felix shows its metrics. What its environment says goes over what the datastore says.
-fn metrics(felix: Option<&Value>, installation: Option<&Value>, container: Option<&Container>) -> Metrics {
-    let told = |name: &str| {
-        let all = container?.env.as_ref()?;
-        // Felix does not tell cases apart.
-        all.iter().find(|one| one.name.eq_ignore_ascii_case(name))?.value.as_deref()
-    };
-    let felix_port = pointed(felix, "/spec/prometheusMetricsPort").and_then(Value::as_u64);
-    let operator_port = pointed(installation, "/spec/nodeMetricsPort").and_then(Value::as_u64);
-    let stored =
-        pointed(felix, "/spec/prometheusMetricsEnabled") == Some(&Value::Bool(true)) || operator_port.is_some();
-    let enabled = told("FELIX_PROMETHEUSMETRICSENABLED").map_or(stored, |said| said.eq_ignore_ascii_case("true"));
-    let told_port = told("FELIX_PROMETHEUSMETRICSPORT").and_then(|port| port.parse().ok());
-    let port = told_port.or(operator_port).or(felix_port).and_then(|port| u16::try_from(port).ok()).unwrap_or(9091);
-    if enabled { Metrics::On(port) } else { Metrics::Off }
 }
 
 fn calico_node(pod: &Pod) -> Option<&Container> {
@@ -177,28 +152,6 @@ fn proxy_mode(map: &ConfigMap) -> Option<String> {
     let config = map.data.as_ref()?.get("config.conf")?;
     let mode = config.lines().find_map(|line| line.trim().strip_prefix("mode:"))?.trim().trim_matches('"');
     Some(if mode.is_empty() { "iptables".to_owned() } else { mode.to_owned() })
-}
-
-fn dataplane(felix: Option<&Value>, installation: Option<&Value>, proxy: Option<&str>) -> String {
-    let text = |object: Option<&Value>, path: &str| {
-        object.and_then(|one| one.pointer(path)).and_then(Value::as_str).map(ToOwned::to_owned)
-    };
-    match text(installation, "/spec/calicoNetwork/linuxDataplane").as_deref() {
-        Some("BPF") => return "eBPF".to_owned(),
-        Some("Nftables") => return "nftables".to_owned(),
-        Some("Iptables") => return "iptables".to_owned(),
-        Some(other) => return other.to_owned(),
-        None => {}
-    }
-    if felix.and_then(|felix| felix.pointer("/spec/bpfEnabled")) == Some(&Value::Bool(true)) {
-        return "eBPF".to_owned();
-    }
-    match (text(felix, "/spec/nftablesMode").as_deref(), proxy) {
-        (Some("Enabled"), _) => "nftables".to_owned(),
-        (Some("Auto"), Some("nftables")) => "nftables, as kube-proxy is".to_owned(),
-        (Some("Disabled"), _) | (None, _) => "iptables".to_owned(),
-        (Some(_), _) => "iptables, as kube-proxy is".to_owned(),
-    }
 }
 
 fn node_pod(pod: &Pod) -> NodePod {
@@ -299,56 +252,11 @@ mod tests {
     }
 
     #[test]
-    fn the_dataplane_is_what_the_operator_says_or_felix_is_told() {
-        let operator = |plane: &str| json!({ "spec": { "calicoNetwork": { "linuxDataplane": plane } } });
-        let felix = |spec: Value| json!({ "spec": spec });
-        let rows = [
-            (None, Some(operator("Nftables")), None, "nftables", "the operator's word"),
-            (Some(felix(json!({ "bpfEnabled": true }))), None, None, "eBPF", "Felix is told so"),
-            (
-                Some(felix(json!({ "nftablesMode": "Auto" }))),
-                None,
-                Some("nftables"),
-                "nftables, as kube-proxy is",
-                "auto",
-            ),
-            (
-                Some(felix(json!({ "nftablesMode": "Auto" }))),
-                None,
-                Some("iptables"),
-                "iptables, as kube-proxy is",
-                "auto",
-            ),
-            (Some(felix(json!({}))), None, None, "iptables", "nobody says anything"),
-        ];
-        for (felix, installation, proxy, expected, why) in rows {
-            assert_eq!(dataplane(felix.as_ref(), installation.as_ref(), proxy), expected, "{why}");
-        }
+    fn the_mode_of_kube_proxy_is_in_its_config_map() {
         let map =
             |text: &str| -> ConfigMap { serde_json::from_value(json!({ "data": { "config.conf": text } })).unwrap() };
         assert_eq!(proxy_mode(&map("a: b\nmode: \"nftables\"\n")).as_deref(), Some("nftables"));
         assert_eq!(proxy_mode(&map("mode: \"\"\n")).as_deref(), Some("iptables"), "the default");
-    }
-
-    #[test]
-    fn metrics_are_where_the_environment_says_else_the_datastore() {
-        let container =
-            |env: Value| -> Container { serde_json::from_value(json!({ "name": "calico-node", "env": env })).unwrap() };
-        let on = json!({ "spec": { "prometheusMetricsEnabled": true, "prometheusMetricsPort": 9191 } });
-        let operator = json!({ "spec": { "nodeMetricsPort": 9292 } });
-        let told = |said: &str| container(json!([ { "name": "FELIX_PrometheusMetricsEnabled", "value": said } ]));
-        let port = container(json!([ { "name": "FELIX_PROMETHEUSMETRICSPORT", "value": "9393" } ]));
-        let rows = [
-            (None, None, None, Metrics::Off, "nobody says anything"),
-            (Some(&on), None, None, Metrics::On(9191), "the datastore says where"),
-            (Some(&on), Some(&operator), None, Metrics::On(9292), "the operator is asked first"),
-            (None, None, Some(told("true")), Metrics::On(9091), "the environment has it on"),
-            (Some(&on), None, Some(told("false")), Metrics::Off, "and off, whatever the datastore says"),
-            (Some(&on), None, Some(port), Metrics::On(9393), "and elsewhere"),
-        ];
-        for (felix, installation, container, expected, why) in rows {
-            assert_eq!(metrics(felix, installation, container.as_ref()), expected, "{why}");
-        }
     }
 
     #[test]

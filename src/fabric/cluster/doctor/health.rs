@@ -3,7 +3,8 @@
 
 use futures::future::join_all;
 
-use super::calico::{Metrics, NodePod};
+use super::calico::NodePod;
+use super::felix::Metrics;
 use crate::fabric::cluster::overheard::{Answer, get};
 use crate::fabric::cluster::server::Server;
 use crate::model::checkup::Check;
