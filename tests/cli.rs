@@ -43,10 +43,22 @@ fn bad_arguments_are_usage_errors() {
         &["run", "x.yaml", "--deadline", "fast"],
         &["run", "x.yaml", "--attempts", "0"],
         &["run", "x.yaml", "--only", "intruder"],
+        &["run", "--fault", "flap=a->b"],
+        &["watch", "--fault", "flap=a->b"],
     ] {
         let output = Place::new().leakproof().args(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(output.stdout.is_empty(), "{arguments:?} wrote to stdout");
+    }
+}
+
+#[test]
+fn the_list_of_faults_needs_no_scenario() {
+    for command in ["run", "watch"] {
+        let output = Place::new().leakproof().args([command, "--fault", "help"]).output().unwrap();
+        let listed = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(listed.contains("late-pod=DURATION"), "{command}: {listed}");
     }
 }
 

@@ -27,7 +27,7 @@ use crate::scenario::Scenario;
     leakproof run scenarios/ai-data-pipeline.yaml --on cluster --context prod --adopt --make-namespace ai-staging")]
 pub struct RunArguments {
     /// Scenario files, run one after the other; the gravest exit code wins
-    #[arg(required = true, value_name = "SCENARIO")]
+    #[arg(required_unless_present = "faults", value_name = "SCENARIO")]
     pub scenarios: Vec<PathBuf>,
     /// Where: network namespaces on this machine, or a cluster
     #[arg(long, value_enum, default_value = "lab")]
@@ -234,6 +234,7 @@ impl RunArguments {
     /// What is wrong with these arguments together.
     pub(super) fn misfit(&self) -> Option<&'static str> {
         match self.on {
+            _ if self.scenarios.is_empty() => Some("which scenario?"),
             On::Lab if self.adopting.adopt => Some("--adopt is for --on cluster: in the lab nothing is there before"),
             On::Lab if self.dry_run => Some("--dry-run is for --on cluster: the lab creates nothing outside itself"),
             On::Cluster if !self.lab.faults.is_empty() => {
