@@ -11,7 +11,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use births::{LATE, OPEN, WELL, behind, newborns};
+use births::{LATE, OPEN, SHUT, WELL, behind, newborns};
 use calm::quiet;
 use cases::{CASES, Case};
 use leakproof::model::document::Document;
@@ -47,6 +47,9 @@ fn main() -> ExitCode {
         newborns(&WELL)
     }));
     trials.push(Trial::ignorable_test("a newborn like a pod behind a Service is refused", behind));
+    let shut = || newborns(&SHUT);
+    let shut = Trial::ignorable_test("a newborn of which a flow stays shut is an outage, and the flow is named", shut);
+    trials.push(shut.with_ignored_flag(true));
     let long = CASES.iter().map(|case| {
         Trial::ignorable_test(format!("again and again: {}", case.claim), || {
             let repeats = number("LEAKPROOF_REPEATS", 20);

@@ -177,6 +177,9 @@ pub struct Newborn {
     /// Its denied flows that were ever open.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leaked: Vec<NamedFlow>,
+    /// Its allowed flows that were still shut when there was no more waiting for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shut: Vec<NamedFlow>,
     /// A remark: why it could not be made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,

@@ -89,7 +89,8 @@ fn watch(document: &Document, out: &mut dyn Write) -> io::Result<()> {
     for one in worth_a_look.take(FLOWS) {
         writeln!(out, "  - {}: {}", escape(&one.flow.to_string()), escape(&watched::fate(one)))?;
     }
-    for born in watch.newborns.iter().filter(|born| !born.leaked.is_empty()).take(FLOWS) {
+    let in_trouble = watch.newborns.iter().filter(|born| !born.leaked.is_empty() || !born.shut.is_empty());
+    for born in in_trouble.take(FLOWS) {
         writeln!(out, "  - {}: {}", escape(&born.name), escape(&watched::newborn(born)))?;
     }
     writeln!(out)?;

@@ -281,10 +281,13 @@ pub fn newborn(newborn: &Newborn) -> String {
         Some(after) => format!("connected {} later", human_us(after)),
         None => "never connected".into(),
     };
-    let leaked: Vec<String> = newborn.leaked.iter().map(ToString::to_string).collect();
-    let leaked = if leaked.is_empty() { String::new() } else { format!("; was open: {}", leaked.join(", ")) };
+    let list = |what: &str, flows: &[NamedFlow]| {
+        let flows: Vec<String> = flows.iter().map(ToString::to_string).collect();
+        if flows.is_empty() { String::new() } else { format!("; {what}: {}", flows.join(", ")) }
+    };
+    let (leaked, shut) = (list("was open", &newborn.leaked), list("shut to the end", &newborn.shut));
     let note = newborn.note.as_ref().map(|note| format!("; {note}")).unwrap_or_default();
-    format!("{alive}, {connected}{leaked}{note}")
+    format!("{alive}, {connected}{leaked}{shut}{note}")
 }
 
 /// An entry of the `known:` list and what came of it.

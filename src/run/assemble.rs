@@ -245,11 +245,35 @@ fn exit_of_held(held: &Established, watch: &WatchInfo) -> Exit {
     }
 }
 
-/// What a newborn comes to. One that was cut short by the watch's end, or could not be made, shows nothing.
+/// What a newborn comes to. One that was cut short by the watch's end, or could not be made or seen, shows nothing.
 fn exit_of_newborn(newborn: &Newborn) -> Exit {
-    match (newborn.leaked.is_empty(), newborn.connected_after_us) {
-        (false, _) => Exit::Leak,
-        (true, Some(_)) => Exit::Ok,
-        (true, None) => Exit::Inconclusive,
+    match newborn {
+        Newborn { leaked, .. } if !leaked.is_empty() => Exit::Leak,
+        Newborn { shut, .. } if !shut.is_empty() => Exit::Outage,
+        Newborn { connected_after_us: Some(_), .. } => Exit::Ok,
+        Newborn { connected_after_us: None, .. } => Exit::Inconclusive,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture::{flow, watched};
+
+    #[test]
+    fn a_newborn_counts_by_the_gravest_of_what_it_showed() {
+        let born = watched().watch.unwrap().newborns;
+        let shut = Newborn { shut: vec![flow("newborn-3", "plain", "8080/tcp")], ..born[2].clone() };
+        let open_too = Newborn { leaked: born[1].leaked.clone(), ..shut.clone() };
+        let table = [
+            (&born[0], Exit::Ok, "all it may do worked"),
+            (&born[1], Exit::Leak, "more than that did"),
+            (&born[2], Exit::Inconclusive, "it could not be made"),
+            (&shut, Exit::Outage, "it was shut to the end"),
+            (&open_too, Exit::Leak, "and open elsewhere"),
+        ];
+        for (newborn, expected, why) in table {
+            assert_eq!(exit_of_newborn(newborn), expected, "{why}");
+        }
     }
 }

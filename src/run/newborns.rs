@@ -174,6 +174,7 @@ impl<R: Realised> Nursery<'_, R> {
             alive_us: None,
             connected_after_us: None,
             leaked: Vec::new(),
+            shut: Vec::new(),
             note: None,
         };
         if let Err(why) = self.live(room, over, &mut told).await {
@@ -229,9 +230,16 @@ impl<R: Realised> Nursery<'_, R> {
         };
         self.branch.wanted.store(false, Ordering::Relaxed);
         while self.branch.from.try_recv().is_ok() {}
-        let leaked = open.verdicts(clock::now());
+        let now = clock::now();
+        let leaked = open.verdicts(now);
         let leaked = leaked.iter().filter(|(_, _, judged)| judged.windows.iter().any(|w| w.call == Call::Leak));
         told.leaked = leaked.map(|(_, flow, _)| self.named(flow)).collect();
+        if told.connected_after_us.is_none() {
+            // Where the watch ended before patience did, the judge calls none of them shut.
+            let shut = works.verdicts(now);
+            let shut = shut.iter().filter(|(_, _, judged)| judged.call() == Call::Outage);
+            told.shut = shut.map(|(_, flow, _)| self.named(flow)).collect();
+        }
         result
     }
 

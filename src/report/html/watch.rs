@@ -211,6 +211,7 @@ fn born(one: &Newborn) -> Markup {
             td .figure { (one.connected_after_us.map_or("never".into(), human_us)) }
             td {
                 @for flow in &one.leaked { span .mini .leak { (Call::Leak.word()) } " " code { (safe(&flow.to_string())) } " " }
+                @for flow in &one.shut { span .mini .outage { (Call::Outage.word()) } " " code { (safe(&flow.to_string())) } " " }
             }
             td { (one.note.as_deref().map(safe).unwrap_or_default()) }
         }

@@ -88,9 +88,12 @@ fn newborns(watch: &WatchInfo, verbose: bool, page: &mut Page) -> io::Result<()>
     let Some(sentence) = watched::newborns(watch) else { return Ok(()) };
     page.entry("newborn", Role::Faint, &sentence)?;
     let limit = if verbose { usize::MAX } else { 2 * LISTED_REMARKS };
-    // Those that were open where they should not be first, then those that took longest.
+    // Those that were open where they should not be first, then those that were shut, then those that took longest.
     let mut told: Vec<_> = watch.newborns.iter().collect();
-    told.sort_by_key(|one| (one.leaked.is_empty(), std::cmp::Reverse(one.connected_after_us.unwrap_or(u64::MAX))));
+    told.sort_by_key(|one| {
+        let took = std::cmp::Reverse(one.connected_after_us.unwrap_or(u64::MAX));
+        (one.leaked.is_empty(), one.shut.is_empty(), took)
+    });
     for one in told.iter().take(limit) {
         let node = one.node.as_ref().map(|node| format!(" on {node}")).unwrap_or_default();
         page.text(page::INDENT + 2, &format!("{} like {}{node}: {}", one.name, one.like, watched::newborn(one)))?;
