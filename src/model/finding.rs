@@ -159,13 +159,14 @@ pub struct Window {
     pub first_wrong_us: u64,
     /// Launch of the last wrong attempt.
     pub last_wrong_us: u64,
-    /// Launch of the first right attempt after; none if there was none before the stage ended.
+    /// Launch of the first right attempt after; none if there was none before the stage ended. Of a window that only long
+    /// attempts saw: when a repeat of a later one had been sent in vain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub right_after_us: Option<u64>,
     /// How many attempts saw it.
     pub attempts: u32,
     /// How many of them were long attempts, which go on while the kernel repeats a first packet. Where all were, it was shut
-    /// to every short one, and nobody knows how long it was open.
+    /// to every short one, and how long it was open is known by its bounds alone.
     #[serde(default, skip_serializing_if = "none")]
     pub persistent: u32,
     /// What it counts as.
