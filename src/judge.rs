@@ -286,7 +286,7 @@ impl Judge {
                     return;
                 }
                 if !(cell.alarmed_by(outcome) || leaks) {
-                    if *outcome == Outcome::Silent {
+                    if *outcome == Outcome::Silent && cell.right == Some(Verdict::Denied) {
                         cell.persisted.unanswered(*launched, *ended);
                         self.enqueue(place);
                     }

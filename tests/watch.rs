@@ -43,13 +43,14 @@ fn main() -> ExitCode {
     trials.push(Trial::ignorable_test("an established connection outlives the denial of its flow", outlives));
     trials.push(Trial::ignorable_test("a newborn whose flows are late is found with its wait", || newborns(&LATE)));
     trials.push(Trial::ignorable_test("a newborn that is open at birth is a leak", || newborns(&OPEN)));
+    trials.push(Trial::ignorable_test(
+        "a newborn of which a flow stays shut is an outage, and the flow is named",
+        || newborns(&SHUT),
+    ));
     trials.push(Trial::ignorable_test("newborns of a quiet watch wait for nothing and are never open", || {
         newborns(&WELL)
     }));
     trials.push(Trial::ignorable_test("a newborn like a pod behind a Service is refused", behind));
-    let shut = || newborns(&SHUT);
-    let shut = Trial::ignorable_test("a newborn of which a flow stays shut is an outage, and the flow is named", shut);
-    trials.push(shut.with_ignored_flag(true));
     let long = CASES.iter().map(|case| {
         Trial::ignorable_test(format!("again and again: {}", case.claim), || {
             let repeats = number("LEAKPROOF_REPEATS", 20);

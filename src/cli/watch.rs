@@ -64,6 +64,9 @@ pub struct VigilArguments {
     /// refused: its copy would answer for it
     #[arg(long, value_name = "POD", value_delimiter = ',', requires = "newborns")]
     pub newborn_like: Vec<String>,
+    /// A newborn whose flows do not all work by then is waited for no longer; those that were seen shut are outages
+    #[arg(long, value_parser = duration, value_name = "DURATION", default_value = "60s", requires = "newborns")]
+    pub newborn_within: Duration,
     /// A flow's leaks may last so long together, unless its expectation says otherwise
     #[arg(long, value_parser = budget, value_name = "DURATION", default_value = "0")]
     pub max_leak: Duration,
@@ -120,7 +123,11 @@ impl WatchArguments {
             quiet: Quiet { lasts: self.vigil.quiet_for, at_most: self.vigil.quiet_at_most },
             max_outage: self.vigil.max_outage,
             max_leak: self.vigil.max_leak,
-            births: self.vigil.newborns.map(|every| Births { every, like: &self.vigil.newborn_like }),
+            births: self.vigil.newborns.map(|every| Births {
+                every,
+                like: &self.vigil.newborn_like,
+                within: self.vigil.newborn_within,
+            }),
             hold: match self.vigil.established {
                 Held::All => Hold::All,
                 Held::None => Hold::None,

@@ -125,7 +125,10 @@ impl Through {
     }
 
     fn belongs_to(&self, spell: &Spell) -> bool {
-        spell.call == self.call
+        // Of windows that only long attempts saw, those belong together that one later attempt found shut.
+        let shut_alike = !spell.is_of_long() || spell.right_after == self.shut;
+        shut_alike
+            && spell.call == self.call
             && spell.right_before.unwrap_or(spell.first_wrong) <= self.latest
             && spell.right_after.is_none_or(|after| self.earliest <= after)
     }

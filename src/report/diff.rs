@@ -347,9 +347,9 @@ A 5 min long, B 5 min long
   open    4 connections held open in both fared alike, 1 otherwise
             survived -> ended before: impostor -> plain:8080/tcp
   newborn pods born while watching
-          A 3 born; connected after 8.8 s (the middle), 8.8 s at most; 1 never
+          A 4 born; connected after 8.8 s (the middle), 8.8 s at most; 2 never
           connected; 1 open where it should not be
-          B 3 born; connected after 8.8 s (the middle), 8.8 s at most; 1 never
+          B 4 born; connected after 8.8 s (the middle), 8.8 s at most; 2 never
           connected; none was ever open where it should not be
 
   DIFFERS no reading of a cell that both runs have differs, 2 flows wrong for

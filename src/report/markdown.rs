@@ -265,11 +265,12 @@ mod tests {
 - a flow&#39;s budget is 2.0 s of outage and no leak, unless its expectation says otherwise
 - command &#96;./upgrade-calico 3.32.1&#96;: exit 0 after 4 min
 - 5 connections held open throughout: 2 survived, 1 stalled for a while, 1 ended before, 1 could not be seen
-- 3 pods born while watching; connected after 900 ms to 8.8 s; 1 never connected; 1 was open where it should not be
+- 4 pods born while watching; connected after 900 ms to 8.8 s; 2 never connected; 1 was open where it should not be
   - intruder -&#62; plain:8080/tcp: survived; denied since 680 ms: a denial cuts no open connection
   - ai-processing -&#62; plain:8080/tcp: stalled, longest gap 1.5 s from 1 min 30 s on
   - ai-processing -&#62; impostor:8080/tcp: reset by the destination at 1 min 36 s
   - newborn-2: alive after 2.0 s, connected 8.8 s later; was open: newborn-2 -&#62; data-store-1:53/udp
+  - newborn-4: alive after 3.0 s, never connected; shut to the end: newborn-4 -&#62; plain:8080/tcp; not all it may do worked within 1m
 
 | | Flow | Windows | At least | At most | Counts as | Beside it |
 |---|---|---|---|---|---|---|

@@ -383,7 +383,7 @@ mod tests {
         );
         assert_eq!(
             newborns(watch).unwrap(),
-            "3 pods born while watching; connected after 900 ms to 8.8 s; 1 never connected; 1 was open where it should \
+            "4 pods born while watching; connected after 900 ms to 8.8 s; 2 never connected; 1 was open where it should \
              not be"
         );
         let known: Vec<String> = document.known.iter().map(known).collect();

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::{Refusal, chain};
 use super::members::{members, settle};
+use super::vigil::show;
 use crate::clock;
 use crate::fabric::Realised;
 use crate::judge::{Judge, Proven, Rules, Who, window};
@@ -39,6 +40,8 @@ pub struct Births<'a> {
     pub every: Duration,
     /// Names of pods; none: all.
     pub like: &'a [String],
+    /// What does not work by then, from the newborn's first word on, is taken never to.
+    pub within: Duration,
 }
 
 /// Room for so many: names are used again when all have had their turn.
@@ -47,8 +50,6 @@ const ROOM: usize = 16;
 const INTERVAL: Duration = Duration::from_millis(50);
 /// It lives at least so long: what should be denied is looked at besides what should work.
 const LEAST_LIFE: Duration = Duration::from_secs(2);
-/// What does not work by then never will.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Whether something happened in the world is looked at so often.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -128,6 +129,8 @@ pub(super) struct Nursery<'a, R> {
     /// What is probed of it.
     pub(super) probed: Arc<CellSet>,
     pub(super) rules: Rules,
+    /// How long a newborn's flows are waited for.
+    pub(super) patience: Duration,
     pub(super) who: Who,
     pub(super) tell: &'a dyn Listener,
     pub(super) micros: &'a (dyn Fn(Moment) -> u64 + Sync),
@@ -215,7 +218,7 @@ impl<R: Realised> Nursery<'_, R> {
         let rules = Rules {
             interval: INTERVAL,
             window: window(self.rules.deadline, INTERVAL),
-            converge_within: PATIENCE,
+            converge_within: self.patience,
             sent: alive,
             ..self.rules
         };
@@ -277,8 +280,8 @@ impl<R: Realised> Nursery<'_, R> {
                     return Ok(());
                 }
             }
-            if now.since(alive) >= PATIENCE {
-                return Err(format!("not all it may do worked within {} s", PATIENCE.as_secs()));
+            if told.connected_after_us.is_none() && now.since(alive) >= self.patience {
+                return Err(format!("not all it may do worked within {}", show(self.patience)));
             }
         }
     }
@@ -312,7 +315,7 @@ impl<R: Realised> Nursery<'_, R> {
         let plan = SweepPlan {
             slack: deadline / 2,
             lane: Lane::Side,
-            expires: PATIENCE * 2,
+            expires: self.patience.saturating_mul(2).max(LEAST_LIFE * 2),
             ..SweepPlan::new(wanted, Pace { interval: INTERVAL, attempts: 1 }, deadline)
         };
         self.crew.plan(&plan).await.map(|_| ()).map_err(|error| chain(&error))

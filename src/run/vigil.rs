@@ -144,6 +144,7 @@ impl Voyage<'_> {
             without: watched.after.clone(),
             probed,
             rules: *judge.rules(),
+            patience: vigil.births.map(|births| births.within).unwrap_or_default(),
             who: under.who.clone(),
             tell,
             micros: &move |at: Moment| micros(at.since(began)),

@@ -11,7 +11,6 @@ use super::{PROGRAM, Ran, TRIES, run, scenario};
 
 /// What is done to pods at birth, and what must come of it.
 pub struct Birth {
-    lasts: &'static str,
     like: &'static str,
     fault: Option<&'static str>,
     exit: i32,
@@ -28,7 +27,6 @@ fn told(document: &Document, name: &str, what: &str) -> Result<u64, String> {
 }
 
 pub const LATE: Birth = Birth {
-    lasts: "9s",
     like: "ai-processing",
     fault: Some("late-pod=1500ms"),
     exit: 0,
@@ -46,7 +44,6 @@ pub const LATE: Birth = Birth {
 };
 
 pub const OPEN: Birth = Birth {
-    lasts: "9s",
     like: "intruder",
     fault: Some("open-pod=1500ms"),
     exit: 11,
@@ -60,9 +57,7 @@ pub const OPEN: Birth = Birth {
     },
 };
 
-/// Waited for as long as a newborn is waited for: a minute.
 pub const SHUT: Birth = Birth {
-    lasts: "75s",
     like: "ai-processing",
     fault: Some("cut=newborn-1->data-store:5432/tcp"),
     exit: 10,
@@ -76,7 +71,6 @@ pub const SHUT: Birth = Birth {
 };
 
 pub const WELL: Birth = Birth {
-    lasts: "9s",
     like: "ai-processing",
     fault: None,
     exit: 0,
@@ -88,7 +82,7 @@ pub const WELL: Birth = Birth {
 
 /// A watch with one birth after the other, of which the first is looked at.
 pub fn newborns(birth: &Birth) -> Result<Completion, Failed> {
-    let mut arguments = vec!["--for", birth.lasts, "--newborns", "1s", "--newborn-like", birth.like];
+    let mut arguments = vec!["--for", "9s", "--newborns", "1s", "--newborn-like", birth.like, "--newborn-within", "5s"];
     arguments.extend(birth.fault.iter().flat_map(|fault| ["--fault", fault]));
     let mut last = String::new();
     for _ in 0..TRIES {

@@ -116,6 +116,38 @@ fn what_only_long_attempts_saw_is_over_once_one_of_them_is_shut_out() {
 }
 
 #[test]
+fn a_repeat_that_was_shut_out_ends_no_more_than_what_got_through_before_it() {
+    let long = |script: &Script, from, launched, ended, outcome| {
+        let flow = script.id(from, "s");
+        Sighting::Persisted { flow, launched: at(launched), ended: at(ended), outcome }
+    };
+    let told = |script: &Script, all: &[Sighting], from| {
+        let mut judge = script.judge(meant(script));
+        script.play_out(&mut judge);
+        all.iter().for_each(|sighting| judge.see(sighting));
+        for endpoint in ["a", "b", "s", "x"].map(|name| script.end(name)) {
+            judge.see(&Sighting::Complete { endpoint, until: at(7000), arrived: at(7000) });
+        }
+        judge.standing(at(7100));
+        let windows = judged(script, &judge, at(7100), from, "s").windows;
+        let of_long = windows.into_iter().filter(|window| window.persistent == window.attempts);
+        of_long.map(|window| (window.attempts, window.right_after_us)).collect::<Vec<_>>()
+    };
+    let script = enforced(pods(), Fact::Dropped);
+    // The second got through at 6,050 ms; the repeat of the silent one may have been sent at 6,000.
+    let overlapping = [
+        long(&script, "x", 1900, 2900, Outcome::Reached),
+        long(&script, "x", 5050, 6080, Outcome::Reached),
+        long(&script, "x", 3000, 7000, Outcome::Silent),
+    ];
+    assert_eq!(told(&script, &overlapping, "x"), [(1, Some(6_128_000)), (1, None)]);
+    // Where the flow is allowed, silence is no end of having reached somebody else.
+    let somebody = Outcome::SomeoneElse { who: "b".into() };
+    let allowed = [long(&script, "a", 1900, 2900, somebody), long(&script, "a", 3000, 7000, Outcome::Silent)];
+    assert_eq!(told(&script, &allowed, "a"), [(1, None)]);
+}
+
+#[test]
 fn a_repeat_that_was_sent_late_is_of_the_window_that_short_attempts_saw() {
     // Due at 1,960 ms, when others were shut out still; sent up to 50 ms later, when x reaches s.
     let script = pods();

@@ -115,7 +115,15 @@ fn a_watch_stands_in_the_page_with_every_window_connection_and_newborn() {
         }
     }
     assert!(watch.established.iter().all(|one| page.contains(&html! { (one.flow) }.into_string())));
-    assert!(watch.newborns.iter().all(|one| page.contains(&one.name)));
+    for one in &watch.newborns {
+        assert!(page.contains(&one.name));
+        let (leaked, shut) =
+            (one.leaked.iter().map(|flow| ("LEAK", flow)), one.shut.iter().map(|flow| ("OUTAGE", flow)));
+        for (word, flow) in leaked.chain(shut) {
+            let told = html! { (word) }.into_string() + "</span> " + &html! { code { (flow) } }.into_string();
+            assert!(page.contains(&told), "{told} stands in the page");
+        }
+    }
     assert!(!rendered(&pipeline()).contains("id=\"watch\""), "and where nobody watched there is no such section");
 }
 

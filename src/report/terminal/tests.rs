@@ -207,10 +207,13 @@ fn a_watch_tells_what_was_wrong_and_by_how_much() {
             ai-processing -> impostor:8080/tcp: reset by the destination at
             1 min 36 s
             plain -> impostor:8080/tcp: not seen: the agent of plain was lost
-  newborn 3 pods born while watching; connected after 900 ms to 8.8 s; 1 never
+  newborn 4 pods born while watching; connected after 900 ms to 8.8 s; 2 never
           connected; 1 was open where it should not be
             newborn-2 like ai-processing on node-1: alive after 2.0 s, connected
             8.8 s later; was open: newborn-2 -> data-store-1:53/udp
+            newborn-4 like ai-processing on node-1: alive after 3.0 s, never
+            connected; shut to the end: newborn-4 -> plain:8080/tcp; not all it
+            may do worked within 1m
             newborn-3 like ai-processing on node-1: never alive, never
             connected; create pod: timed out
             newborn-1 like ai-processing on node-1: alive after 1.0 s, connected
