@@ -127,6 +127,22 @@ fn an_import_the_table_forbids_is_noticed() {
     }
 }
 
+#[test]
+fn the_architecture_page_names_every_room_and_only_files_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/architecture.md")).expect("docs/architecture.md is readable");
+    let quoted: Vec<&str> = page.split('`').skip(1).step_by(2).collect();
+    for room in TABLE.iter().map(|r| r.name).filter(|name| !["main", "bin", "lib"].contains(name)) {
+        assert!(quoted.contains(&room), "docs/architecture.md has no row for the module `{room}`");
+    }
+    let folders = ["src/", "tests/", "docs/", "ci/", "scenarios/"];
+    let paths: Vec<&&str> = quoted.iter().filter(|text| folders.iter().any(|f| text.starts_with(f))).collect();
+    assert!(paths.len() > 30, "found only {} paths: is this test reading the page rightly?", paths.len());
+    for path in paths {
+        assert!(root.join(path).exists(), "docs/architecture.md names {path}, which does not exist");
+    }
+}
+
 fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
