@@ -46,6 +46,7 @@ mod cell;
 mod convergence;
 mod ends;
 mod findings;
+mod gaps;
 mod judgement;
 mod ledger;
 mod notes;
@@ -62,6 +63,7 @@ mod tally;
 mod tests;
 mod tolerance;
 mod track;
+mod unobserved;
 mod verdicts;
 mod witness;
 
@@ -84,6 +86,7 @@ pub use judgement::{Ending, Judgement, Passing};
 pub use rules::{Proven, Rules, Who, window};
 pub use table::{Row, Sight, blame_offline, call, contradiction};
 pub use tolerance::{Allowance, Tolerance};
+pub use unobserved::unobserved;
 
 use cell::{Cell, Counted, Queued};
 use ends::Ends;

@@ -70,6 +70,10 @@ pub struct VigilArguments {
     /// A flow's leaks may last so long together, unless its expectation says otherwise
     #[arg(long, value_parser = budget, value_name = "DURATION", default_value = "0")]
     pub max_leak: Duration,
+    /// A flow may go unobserved for so long, in its longest gap; beyond it the flow is inconclusive. 0: for no longer than a
+    /// denial takes to be seen. What was observed to be wrong is a finding in any case
+    #[arg(long, value_parser = budget, value_name = "DURATION", default_value = "0")]
+    pub max_unobserved: Duration,
 }
 
 /// Which connections are held open.
@@ -123,6 +127,7 @@ impl WatchArguments {
             quiet: Quiet { lasts: self.vigil.quiet_for, at_most: self.vigil.quiet_at_most },
             max_outage: self.vigil.max_outage,
             max_leak: self.vigil.max_leak,
+            max_unobserved: self.vigil.max_unobserved,
             births: self.vigil.newborns.map(|every| Births {
                 every,
                 like: &self.vigil.newborn_like,

@@ -123,17 +123,8 @@ impl Sentence<'_> {
             let windows = windows(turned_away);
             unsure.push(format!("turned away in {windows} while nothing shows that the listener was alive"));
         }
-        // What may last so long needs no more than that to be seen; of anything else, no gap is forgiven.
-        let blink = self.judge.rules.blink();
-        let blink = match cell.right {
-            Some(Verdict::Allowed) => blink.max(tolerance.allows(*id, Call::Outage)),
-            Some(Verdict::Denied) => blink.max(tolerance.allows(*id, Call::Leak)),
-            None => blink,
-        };
-        if let Some((lasted, _)) = cell.track.dark().filter(|(lasted, _)| *lasted > blink)
-            && !matches!(cell.counted, Counted::Unjudged | Counted::Unsupported)
-        {
-            unsure.push(format!("could not be seen for {}", show(lasted)));
+        if !matches!(cell.counted, Counted::Unjudged | Counted::Unsupported) {
+            unsure.extend(self.unobserved(judgement, past, notes));
         }
         for why in unsure {
             notes.add(why);

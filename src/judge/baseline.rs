@@ -172,6 +172,7 @@ impl Baseline {
                 slowest: cell.proof.map(|(_, took)| took),
                 attempts: cell.attempts,
                 unseen: cell.unseen,
+                unobserved: None,
                 windows: Vec::new(),
                 passing: None,
                 note: cell.translated.map(|seen| format!("the destination sees {seen} as the source")),

@@ -7,7 +7,7 @@ use crate::model::finding::{Call, Window};
 use crate::model::flow::NamedFlow;
 use crate::model::observation::{Observation, Witness};
 use crate::model::verdict::{Intent, Meaning, Verdict};
-use crate::model::watch::Standing;
+use crate::model::watch::{Gap, Standing};
 
 use super::table::Row;
 
@@ -44,6 +44,8 @@ pub struct Judgement {
     pub attempts: u32,
     /// Attempts of this stage that could not see.
     pub unseen: u32,
+    /// The longest time after convergence in which it could not be observed, where that was longer than a denial takes.
+    pub unobserved: Option<Gap>,
     /// When it was wrong, since the run began.
     pub windows: Vec<Window>,
     /// Whether what `row` says was seen before or during, though the final window alone would not say it.
@@ -97,6 +99,7 @@ impl Judgement {
             slowest_us: self.slowest.map(micros),
             attempts: self.attempts,
             unseen: self.unseen,
+            unobserved: self.unobserved,
             windows: self.windows,
             note: self.note,
         }

@@ -19,6 +19,9 @@ pub struct Tolerance {
     pub own: HashMap<FlowId, Allowance>,
     /// Flows that are known to be wrong in this way.
     pub known: HashSet<(FlowId, Call)>,
+    /// No longer than this may a flow go unobserved after convergence, in its longest gap. Zero: no longer than a denial
+    /// takes to be seen.
+    pub unobserved: Duration,
 }
 
 /// How long a flow may be wrong, all its windows after convergence together.
@@ -161,6 +164,7 @@ mod tests {
             usual: Allowance { outage: Duration::from_secs(1), leak: Duration::from_secs(1) },
             own: HashMap::from([(FlowId(1), own)]),
             known: HashSet::from([(FlowId(1), Call::Leak)]),
+            unobserved: Duration::ZERO,
         };
         assert_eq!(tolerance.allows(FlowId(0), Call::Leak), Duration::from_secs(1));
         assert_eq!(tolerance.allows(FlowId(1), Call::Outage), Duration::from_secs(2));

@@ -8,6 +8,7 @@ use crate::model::moment::Moment;
 use crate::model::observation::{Outcome, Refusal};
 use crate::model::verdict::{DenyForm, Verdict};
 
+use super::gaps::{self, Gaps};
 use super::span::{Fate, Span};
 
 /// What attempts are, held against what is right.
@@ -131,10 +132,8 @@ pub(super) struct Track {
     pub(super) opened: u32,
     pub(super) attempts: u32,
     pub(super) unseen: u32,
-    last_seen: Option<Moment>,
-    /// The longest time between two attempts that were seen, with some between that were not; and when it ended.
-    dark: Option<(Duration, Moment)>,
-    dark_now: Option<Moment>,
+    /// When nothing could be proven.
+    pub(super) gaps: Gaps,
 }
 
 impl Track {
@@ -148,25 +147,17 @@ impl Track {
         };
         if bearing == Bearing::Unseen {
             self.unseen = self.unseen.saturating_add(span.count);
-            self.dark_now = Some(span.last);
+            self.gaps.nothing(span.last, gaps::Kind::Unobserved);
             return;
         }
         self.attempts = self.attempts.saturating_add(span.count);
         if bearing == Bearing::Beside {
             // Seen, but nothing proven: it neither closes a window nor widens it, and is as dark as not having seen.
             self.end_run(span.last);
-            self.dark_now = Some(span.last);
+            self.gaps.nothing(span.last, gaps::Kind::Unproven);
             return;
         }
-        if self.dark_now.take().is_some()
-            && let Some(before) = self.last_seen
-        {
-            let lasted = span.first.since(before);
-            if self.dark.is_none_or(|(longest, _)| lasted > longest) {
-                self.dark = Some((lasted, span.first));
-            }
-        }
-        self.last_seen = Some(span.last);
+        self.gaps.something(span.first, span.last);
         match bearing {
             Bearing::Right(weight) => self.right(span, weight),
             Bearing::Wrong(call) => self.wrong(span, call),
@@ -242,7 +233,7 @@ impl Track {
 
     /// Forgets darkness before convergence: it only made convergence come later.
     pub(super) fn forgive_darkness(&mut self) {
-        self.dark = None;
+        self.gaps.forget();
     }
 
     /// How many windows have closed.
@@ -258,15 +249,5 @@ impl Track {
     /// Every window, in order; the last may be open.
     pub(super) fn spells(&self) -> impl DoubleEndedIterator<Item = &Spell> {
         self.closed.iter().chain(&self.open)
-    }
-
-    /// The longest time in which nothing could be seen between two attempts that were, or since the last that was;
-    /// and when it ended.
-    pub(super) fn dark(&self) -> Option<(Duration, Moment)> {
-        let now = match (self.dark_now, self.last_seen) {
-            (Some(until), Some(since)) => Some((until.since(since), until)),
-            (Some(_) | None, Some(_) | None) => None,
-        };
-        [self.dark, now].into_iter().flatten().max_by_key(|(lasted, _)| *lasted)
     }
 }

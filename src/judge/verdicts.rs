@@ -141,6 +141,7 @@ impl Sentence<'_> {
             slowest: tally.slowest,
             attempts: cell.track.attempts,
             unseen: cell.track.unseen,
+            unobserved: None,
             windows: past.spells.iter().map(|spell| self.window(spell, self.standing(&past, spell))).collect(),
             passing: None,
             note: None,

@@ -18,7 +18,7 @@ use super::observation::{Blindness, Observation, Witness};
 use super::port::ServedPort;
 use super::prediction::Reason;
 use super::verdict::{DenyForm, Intent, Meaning, Verdict};
-use super::watch::{KnownInfo, Standing, WatchInfo};
+use super::watch::{Gap, KnownInfo, Standing, WatchInfo};
 
 /// The format this version writes; the number changes only where a reader of the old one would be misled.
 pub const FORMAT: &str = "leakproof/run/1";
@@ -271,6 +271,9 @@ pub struct Cell {
     pub attempts: u32,
     /// Attempts of this stage that could not see.
     pub unseen: u32,
+    /// The longest time after convergence in which it could not be observed, where that was longer than a denial takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unobserved: Option<Gap>,
     /// When it was wrong, before and after convergence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub windows: Vec<Window>,

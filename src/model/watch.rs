@@ -31,12 +31,33 @@ pub struct WatchInfo {
     pub persistent: u64,
     /// The budgets for the whole watch.
     pub budgets: Budgets,
+    /// What was not observed, all flows together; none where every flow was observed throughout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unobserved: Option<Unobserved>,
     /// Connections that were opened before and held open.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub established: Vec<Established>,
     /// Pods that were born while watching.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub newborns: Vec<Newborn>,
+}
+
+/// What was not observed of a watch: gaps between attempts that show something of a flow, those shorter than a denial takes
+/// left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unobserved {
+    /// Flows of which some time was not observed,
+    pub flows: u64,
+    /// of so many.
+    pub of: u64,
+    /// The longest gap of any flow.
+    pub longest_us: u64,
+    /// When the first of the flows' longest gaps began.
+    pub from_us: u64,
+    /// When the last of them ended.
+    pub until_us: u64,
+    /// Flows whose longest gap is over the budget and that are inconclusive.
+    pub over: u64,
 }
 
 /// The command under watch.
@@ -64,6 +85,9 @@ pub struct Budgets {
     pub max_outage_us: u64,
     /// A flow's leaks may last so long together.
     pub max_leak_us: u64,
+    /// A flow may go unobserved for so long, in its longest gap.
+    #[serde(default)]
+    pub max_unobserved_us: u64,
 }
 
 /// What a window counts as.
@@ -123,12 +147,12 @@ pub struct Established {
     pub note: Option<String>,
 }
 
-/// A time in which nothing came through a connection.
+/// A time in which nothing came through a connection, or nothing was observed of a flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
-    /// When the last message before it came back.
+    /// When the last message before it came back, or the last attempt before it was launched that shows something.
     pub from_us: u64,
-    /// When the first after it did.
+    /// When the first after it did, or was.
     pub until_us: u64,
 }
 

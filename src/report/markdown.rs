@@ -79,6 +79,7 @@ fn watch(document: &Document, out: &mut dyn Write) -> io::Result<()> {
     let Some(watch) = &document.watch else { return Ok(()) };
     writeln!(out, "#### Watch\n\n{}.\n", escape(&watched::span(watch)))?;
     let mut lines = vec![watched::sight(watch), watched::budgets(watch)];
+    lines.extend(watched::unobserved(document));
     lines.extend(watched::command(watch));
     lines.extend(watched::established(watch));
     lines.extend(watched::newborns(watch));

@@ -169,6 +169,35 @@ pub fn sight(watch: &WatchInfo) -> String {
     )
 }
 
+/// What was not observed, with what was not wrong besides: `no window in 40 flows; at most 2.3 s of 95 s not observed (34
+/// flows, 32.4 s to 34.7 s)`; none where every flow was observed throughout.
+pub fn unobserved(document: &Document) -> Option<String> {
+    let watch = document.watch.as_ref()?;
+    let unobserved = watch.unobserved.as_ref()?;
+    let windows = match flows(document).len() {
+        0 => format!("no window in {}; ", plural(unobserved.of, "flow", "flows")),
+        _ => String::new(),
+    };
+    let budget = match (unobserved.over, watch.budgets.max_unobserved_us) {
+        (0, 0) => "no longer than each flow may be wrong".to_owned(),
+        (0, most) => format!("within the {} a flow may go unobserved", human_us(most)),
+        (over, 0) => format!("no time may go unobserved, so {} inconclusive", plural(over, "flow is", "flows are")),
+        (over, most) => format!(
+            "{} inconclusive: longer than the {} a flow may go unobserved",
+            plural(over, "flow is", "flows are"),
+            human_us(most)
+        ),
+    };
+    Some(format!(
+        "{windows}at most {} of {} not observed ({}, {} to {}): {budget}",
+        human_us(unobserved.longest_us),
+        human_us(watch.until_us.saturating_sub(watch.from_us)),
+        plural(unobserved.flows, "flow", "flows"),
+        human_us(unobserved.from_us),
+        human_us(unobserved.until_us)
+    ))
+}
+
 /// What was put up with.
 pub fn budgets(watch: &WatchInfo) -> String {
     let allowed = |us: u64, what: &str| match us {
@@ -303,7 +332,40 @@ pub fn known(known: &KnownInfo) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixture::watched;
+    use crate::model::watch::{Budgets, Unobserved};
+    use crate::report::fixture::{pipeline, watched};
+
+    #[test]
+    fn what_was_not_observed_is_told_with_what_it_makes_of_the_watch() {
+        let mut document = pipeline();
+        let watch = watched().watch.unwrap();
+        let told = |document: &mut Document, over, most| {
+            let unobserved = Unobserved {
+                flows: 34,
+                of: 40,
+                longest_us: 2_300_000,
+                from_us: 32_400_000,
+                until_us: 34_700_000,
+                over,
+            };
+            let budgets = Budgets { max_unobserved_us: most, ..watch.budgets };
+            document.watch = Some(WatchInfo { unobserved: Some(unobserved), budgets, ..watch.clone() });
+            unobserved_in(document)
+        };
+        let lead = "no window in 40 flows; at most 2.3 s of 5 min not observed (34 flows, 32.4 s to 34.7 s): ";
+        let table = [
+            (0, 5_000_000, "within the 5.0 s a flow may go unobserved"),
+            (34, 0, "no time may go unobserved, so 34 flows are inconclusive"),
+            (1, 2_000_000, "1 flow is inconclusive: longer than the 2.0 s a flow may go unobserved"),
+        ];
+        for (over, most, expected) in table {
+            assert_eq!(told(&mut document, over, most), format!("{lead}{expected}"));
+        }
+    }
+
+    fn unobserved_in(document: &Document) -> String {
+        unobserved(document).unwrap()
+    }
 
     #[test]
     fn flows_that_count_come_first_and_windows_are_added_up() {

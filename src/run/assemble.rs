@@ -122,6 +122,7 @@ pub(super) fn stage(judged: Judged<'_>, began: Moment) -> Stage {
                 slowest_us: judgement.slowest.map(micros),
                 attempts: judgement.attempts,
                 unseen: judgement.unseen,
+                unobserved: judgement.unobserved,
                 windows: judgement.windows.clone(),
                 note: judgement.note.clone(),
             }

@@ -91,6 +91,7 @@ fn unsupported(what: String) -> Judgement {
         slowest: None,
         attempts: 0,
         unseen: 0,
+        unobserved: None,
         windows: Vec::new(),
         standing: Standing::default(),
         passing: None,

@@ -108,6 +108,10 @@ impl<'a> Draft<'a> {
 
     pub(super) fn add(&mut self, judged: Judged<'_>) {
         let stage = assemble::stage(judged, self.began);
+        // The watched stage is the last, and its watch is over by then.
+        if let Some(watch) = &mut self.document.watch {
+            watch.unobserved = judge::unobserved(&stage.cells, watch.budgets.max_unobserved_us);
+        }
         self.document.stages.push(stage);
     }
 

@@ -1,6 +1,7 @@
 //! What a run puts up with: budgets of the command line and of single flows, and the scenario's `known:` list.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use jiff::civil::Date;
 
@@ -31,7 +32,8 @@ pub(super) fn tolerance(scenario: &Scenario, stage: &Stage, vigil: Option<&Vigil
     });
     let current = scenario.known().iter().filter(|known| known.until >= today);
     let known = current.flat_map(|known| known.flows.iter().filter_map(|flow| Some((table.find(flow)?, known.call))));
-    Tolerance { usual, own: own.collect(), known: known.collect() }
+    let unobserved = vigil.map_or(Duration::ZERO, |vigil| vigil.max_unobserved);
+    Tolerance { usual, own: own.collect(), known: known.collect(), unobserved }
 }
 
 /// What came of the `known:` list, and what a person should know of that.

@@ -40,6 +40,8 @@ pub struct Vigil<'a> {
     pub max_outage: Duration,
     /// The same for leaks.
     pub max_leak: Duration,
+    /// How long a flow may go unobserved, in its longest gap.
+    pub max_unobserved: Duration,
     /// Whether connections are held open all along.
     pub hold: Hold,
     /// Pods that are born meanwhile, if any are to be.
@@ -201,7 +203,13 @@ impl Voyage<'_> {
             unseen: now_unseen.saturating_sub(unseen),
             interval_us: micros(interval),
             persistent: judge.persistent().saturating_sub(persistent),
-            budgets: Budgets { max_outage_us: micros(vigil.max_outage), max_leak_us: micros(vigil.max_leak) },
+            budgets: Budgets {
+                max_outage_us: micros(vigil.max_outage),
+                max_leak_us: micros(vigil.max_leak),
+                max_unobserved_us: micros(vigil.max_unobserved),
+            },
+            // The verdicts on the flows come after this.
+            unobserved: None,
             established,
             newborns: born,
         };

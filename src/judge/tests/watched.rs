@@ -267,3 +267,57 @@ fn what_could_not_be_seen_while_watched_is_not_read_as_quiet() {
     // Its reached attempts were seen all the same: being reached is proof by itself.
     assert_eq!(judged(&script, &judge, now, "x", "b").call(), Call::Ok);
 }
+
+#[test]
+fn unobserved_time_has_a_budget() {
+    // How long a flow may go unobserved, from and until when x could not see, whom x reaches from 2,500 to 2,560 ms; what the
+    // flow is called, and whether its gap is told.
+    let table = [
+        (0, (1800, 2300), false, Call::Inconclusive, true, "no time may go unobserved"),
+        (400, (1800, 2300), false, Call::Inconclusive, true, "the gap is longer"),
+        (700, (1800, 2300), false, Call::Ok, true, "the gap is within the budget"),
+        (700, (1800, 2300), true, Call::Leak, true, "what was observed to be wrong is a finding"),
+        (0, (1050, 1060), false, Call::Ok, false, "before convergence it only comes later"),
+        (2000, (2600, 3400), false, Call::Ok, true, "unobserved to the end, and right before"),
+        (400, (2600, 3400), false, Call::Inconclusive, true, "unobserved to the end for too long"),
+        (2000, (2540, 3400), true, Call::Leak, true, "wrong, and unobserved from then on"),
+    ];
+    for (budget, (from, until), leaks, call, told, why) in table {
+        let script = pods();
+        let barred = barred(&script);
+        let mut script = script.reality(move |flow, launch| {
+            let open = leaks && launch >= at(2500) && launch < at(2560);
+            if barred(flow) && !open { Fact::Dropped } else { Fact::Arrives }
+        });
+        script.blind = vec![(script.end("x"), at(from), at(until))];
+        let tolerance = Tolerance { unobserved: budget * MS, ..Tolerance::default() };
+        let mut judge = script.judge(meant(&script)).tolerating(tolerance);
+        let now = script.play_out(&mut judge);
+        assert!(judge.converged.is_some(), "{why}");
+        let judgement = judged(&script, &judge, now, "x", "s");
+        assert_eq!(judgement.call(), call, "{why}: {judgement:?}");
+        assert_eq!(judgement.unobserved.is_some(), told, "{why}: {judgement:?}");
+    }
+}
+
+#[test]
+fn a_budget_for_unobserved_time_excuses_nothing_that_was_observed() {
+    // A handshake without proof is observed, and is not right.
+    let script = pods();
+    let cell = script.id("a", "s");
+    let (set, barred) = (script.set.clone(), barred(&script));
+    let script = script.reality(move |flow, launch| {
+        let this = set.table().find(flow) == Some(cell) && launch >= at(1800) && launch < at(2300);
+        match (this, barred(flow)) {
+            (true, _) => Fact::HalfOpen,
+            (false, true) => Fact::Dropped,
+            (false, false) => Fact::Arrives,
+        }
+    });
+    let tolerance = Tolerance { unobserved: 5000 * MS, ..Tolerance::default() };
+    let mut judge = script.judge(meant(&script)).tolerating(tolerance);
+    let now = script.play_out(&mut judge);
+    let judgement = judged(&script, &judge, now, "a", "s");
+    assert_eq!(judgement.call(), Call::Inconclusive, "{judgement:?}");
+    assert_eq!(judgement.unobserved, None);
+}

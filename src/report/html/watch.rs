@@ -26,6 +26,9 @@ pub fn section(document: &Document) -> Markup {
             dl .facts {
                 div { dt { "seen" } dd { (watched::sight(watch)) } }
                 div { dt { "budgets" } dd { (watched::budgets(watch)) } }
+                @if let Some(unobserved) = watched::unobserved(document) {
+                    div { dt { "not observed" } dd { (unobserved) } }
+                }
             }
             (command(watch))
             (flows(document))

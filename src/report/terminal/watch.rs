@@ -24,6 +24,9 @@ pub fn render(document: &Document, watch: &WatchInfo, page: &mut Page) -> io::Re
     page.heading(&format!("watch: {}", watched::span(watch)))?;
     page.text(2, &watched::sight(watch))?;
     page.text(2, &watched::budgets(watch))?;
+    if let Some(unobserved) = watched::unobserved(document) {
+        page.text(2, &unobserved)?;
+    }
     if let Some(command) = watched::command(watch) {
         page.text(2, &command)?;
         let said = watch.command.as_ref().map(|command| command.said.as_slice()).unwrap_or_default();
