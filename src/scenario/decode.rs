@@ -4,9 +4,9 @@
 use std::borrow::Cow;
 
 use super::diagnostic::Code;
-use super::log::{Log, error, nearest, warning};
+use super::log::{Draft, Log, error, nearest};
 use super::text::Span;
-use super::tree::{Key, Node, Resolved, Value, is_boolean_to_kubectl, resolve};
+use super::tree::{Key, Node, Resolved, Style, Value, boolean_to_kubectl, resolve};
 
 /// A value with its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +34,8 @@ impl<T> At<T> {
 pub(in crate::scenario) enum Dialect {
     /// The scenario's own: a key with nothing behind it is a mistake.
     Scenario,
-    /// A Kubernetes manifest: a key with nothing behind it is as good as absent, since the API server drops it.
+    /// A Kubernetes manifest: an optional key with nothing behind it is as good as absent, since the API server drops
+    /// it. Bare words are read as kubectl reads them, by YAML 1.1.
     Manifest,
 }
 
@@ -94,7 +95,15 @@ impl<'n> Fields<'n> {
     /// The value under a key that must be there.
     pub fn required(&mut self, key: &'static str, log: &mut Log) -> Option<&'n Node> {
         let found = self.optional(key);
-        if found.is_none() {
+        if found.is_none()
+            && let Some((found, _)) = self.entries.iter().find(|(k, _)| k.text == key)
+        {
+            // A chart renders this from a value that nobody set. Taken as absent, it could turn one peer into every peer.
+            log.push(
+                error(Code::Missing, format!("{} has nothing behind `{key}`", self.what))
+                    .note(found.span, "a value must follow"),
+            );
+        } else if found.is_none() {
             let slips = self.entries.iter().any(|(k, _)| nearest(&k.text, [key]).is_some());
             // Where a key is misspelt, that alone is said.
             if !slips {
@@ -163,12 +172,9 @@ pub(in crate::scenario) fn text(node: &Node, what: &str, dialect: Dialect, log: 
     if let Value::Scalar(raw, style) = &node.value
         && let Resolved::Text(text) = resolve(raw, *style)
     {
-        if dialect == Dialect::Manifest && *style == super::tree::Style::Plain && is_boolean_to_kubectl(text) {
-            log.push(
-                warning(Code::Ignored, format!("kubectl reads a bare `{text}` as a boolean; it is taken as text here"))
-                    .at(node.span)
-                    .help(format!("write `\"{text}\"`")),
-            );
+        if dialect == Dialect::Manifest && *style == Style::Plain && boolean_to_kubectl(text).is_some() {
+            log.push(bare_boolean(what, text).at(node.span));
+            return None;
         }
         return Some(At::new(text.to_owned(), node.span));
     }
@@ -180,6 +186,12 @@ pub(in crate::scenario) fn text(node: &Node, what: &str, dialect: Dialect, log: 
     }
     log.push(draft);
     None
+}
+
+/// A bare word that kubectl takes for a boolean, where text is wanted: an API server refuses it.
+pub(in crate::scenario) fn bare_boolean(what: &str, word: &str) -> Draft {
+    error(Code::WrongType, format!("{what} must be text; kubectl reads a bare `{word}` as a boolean"))
+        .help(format!("write `\"{word}\"`"))
 }
 
 /// A whole number within bounds.
@@ -194,7 +206,12 @@ pub(in crate::scenario) fn integer(node: &Node, what: &str, range: (i64, i64), l
         log.push(error(Code::InvalidValue, format!("{what} must be from {low} to {high}, not {number}")).at(node.span));
         return None;
     }
-    let found = node.value.kind();
+    let found = match &node.value {
+        Value::Scalar(raw, Style::Plain) if raw.len() > 1 && raw.starts_with('0') && raw.bytes().all(|b| b.is_ascii_digit()) => {
+            format!("`{raw}`: with a leading zero it is octal to some readers and decimal to others")
+        }
+        other => other.kind().to_owned(),
+    };
     let mut draft = error(Code::WrongType, format!("{what} must be a whole number, not {found}")).at(node.span);
     if let Value::Scalar(raw, _) = &node.value
         && let Ok(number) = raw.parse::<i64>()

@@ -24,6 +24,12 @@ pub(in crate::scenario) fn read(node: &Node, dialect: Dialect, own: Own, log: &m
     let mut all = Labels::default();
     for (key, node) in entries(node, "labels", log) {
         check_label_key(&key.text, key.span, own, log);
+        if dialect == Dialect::Manifest
+            && let Some(read) = key.as_kubectl_reads_it()
+        {
+            let message = format!("kubectl reads the bare key `{}` as `{read}`", key.text);
+            log.push(error(Code::WrongType, message).at(key.span).help(format!("write `\"{}\":`", key.text)));
+        }
         let what = format!("the label `{}`", key.text);
         if let Some(value) = text(node, &what, dialect, log) {
             if let Err(why) = check_value(&value.value) {

@@ -65,7 +65,8 @@ pub(in crate::scenario) struct Scenario {
     /// What the place it is run in must be; elsewhere it is skipped, with the reason.
     #[schemars(with = "Option<Requires>")]
     pub requires: Option<Requires>,
-    /// The policies: manifest files beside this file, or manifests written right here.
+    /// The policies: manifest files, folders of them or patterns such as `policies/*.yaml`, relative to this file's folder;
+    /// or manifests written right here.
     #[schemars(with = "Option<Vec<schema::Manifest>>")]
     pub policies: Vec<Manifest>,
     /// What is expected under these policies. Flows that no entry covers are judged by what the policies say.

@@ -16,6 +16,18 @@ pub trait Source {
     /// # Errors
     /// Where there is none, or none that can be a scenario or a manifest.
     fn read(&self, path: &Path) -> Result<String, ReadError>;
+
+    /// The manifest files at or below a folder, by path in byte order: names that end in `.yaml`, `.yml` or `.json`.
+    /// Nothing where `path` is no folder.
+    ///
+    /// # Errors
+    /// Where a folder cannot be listed, or a link leads to a folder: links could lead in a circle.
+    fn list(&self, path: &Path) -> Result<Vec<PathBuf>, ReadError>;
+}
+
+/// Whether a file's name is that of a manifest, as kubectl has it.
+fn is_manifest(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json")
 }
 
 /// Why a file was not read.
@@ -30,6 +42,9 @@ pub enum ReadError {
     /// Over [`MAX_FILE`].
     #[error("it is larger than {} MiB", MAX_FILE / 1024 / 1024)]
     TooLarge,
+    /// A folder behind a link, below a folder that is read.
+    #[error("`{}` is a link to a folder, which is not followed: name that folder itself", .0.display())]
+    LinkedFolder(PathBuf),
     /// No text.
     #[error("it is not UTF-8 text: byte {at} is not part of a character")]
     Binary {
@@ -43,7 +58,7 @@ impl ReadError {
     pub fn code(&self) -> Code {
         match self {
             Self::TooLarge => Code::TooLarge,
-            Self::System(_) | Self::NoFile(_) | Self::Binary { .. } => Code::Unreadable,
+            Self::System(_) | Self::NoFile(_) | Self::LinkedFolder(_) | Self::Binary { .. } => Code::Unreadable,
         }
     }
 }
@@ -73,6 +88,33 @@ impl Source for Disk {
         }
         String::from_utf8(bytes).map_err(|e| ReadError::Binary { at: e.utf8_error().valid_up_to() })
     }
+
+    fn list(&self, path: &Path) -> Result<Vec<PathBuf>, ReadError> {
+        // An empty path is the current folder, of a scenario that was named without one.
+        let named = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        if !named.is_dir() {
+            return Ok(Vec::new());
+        }
+        let mut files = Vec::new();
+        let mut folders = vec![path.to_owned()];
+        while let Some(folder) = folders.pop() {
+            let open = if folder.as_os_str().is_empty() { Path::new(".") } else { folder.as_path() };
+            for entry in std::fs::read_dir(open)? {
+                let entry = entry?;
+                let found = folder.join(entry.file_name());
+                let kind = entry.file_type()?;
+                if kind.is_dir() {
+                    folders.push(found);
+                } else if kind.is_symlink() && found.is_dir() {
+                    return Err(ReadError::LinkedFolder(found));
+                } else if is_manifest(&found) {
+                    files.push(found);
+                }
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
 }
 
 /// Files that are only in memory.
@@ -98,6 +140,11 @@ impl Source for Memory {
             return Err(ReadError::TooLarge);
         }
         Ok(content.clone())
+    }
+
+    fn list(&self, path: &Path) -> Result<Vec<PathBuf>, ReadError> {
+        let below = |file: &&PathBuf| file.as_path() != path && file.starts_with(path) && is_manifest(file);
+        Ok(self.files.keys().filter(below).cloned().collect())
     }
 }
 
@@ -125,5 +172,21 @@ mod tests {
             assert_eq!(Disk.read(&path(name)).unwrap_err().to_string(), why, "{name}");
         }
         assert_eq!(Disk.read(&path("good")).unwrap(), "version: 1");
+    }
+
+    #[test]
+    fn a_folder_gives_its_manifests_in_order_and_follows_no_link_to_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::create_dir_all(path("b/c")).unwrap();
+        for name in ["z.yaml", "b/c/x.json", "b/y.yml", "b/notes.md", "a.yaml"] {
+            std::fs::write(path(name), "").unwrap();
+        }
+        let expected = ["a.yaml", "b/c/x.json", "b/y.yml", "z.yaml"].map(path);
+        assert_eq!(Disk.list(folder.path()).unwrap(), expected);
+        assert_eq!(Disk.list(&path("a.yaml")).unwrap(), Vec::<PathBuf>::new(), "a file is no folder");
+        std::os::unix::fs::symlink(folder.path(), path("b/circle")).unwrap();
+        let refused = Disk.list(folder.path()).unwrap_err().to_string();
+        assert!(refused.contains("b/circle` is a link to a folder"), "{refused}");
     }
 }

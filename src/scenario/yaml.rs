@@ -223,7 +223,7 @@ impl<'t> Builder<'t, '_> {
             let span = key.span;
             match key.value {
                 Value::Scalar(text, Style::Plain) if text == "<<" => merged.push((span, value)),
-                Value::Scalar(text, _) => {
+                Value::Scalar(text, style) => {
                     if let Some(first) = places.get(&text).and_then(|place| entries.get(*place)) {
                         let draft = error(Code::Duplicate, format!("the key `{text}` is given twice"))
                             .note(span, "again here")
@@ -231,7 +231,7 @@ impl<'t> Builder<'t, '_> {
                         self.log.push(draft);
                     } else {
                         places.insert(text.clone(), entries.len());
-                        entries.push((Key { span, text }, value));
+                        entries.push((Key { span, text, style }, value));
                     }
                 }
                 Value::List(_) | Value::Map(_) => {

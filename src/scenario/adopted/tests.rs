@@ -108,10 +108,10 @@ fn namespaces_that_the_run_makes_are_as_the_file_says() {
 
 #[test]
 fn what_would_change_what_is_somebody_elses_is_refused() {
-    let apply = "{ apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: { name: n, namespace: shop }, spec: \
+    let apply = "{ apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: { name: net, namespace: shop }, spec: \
                  { podSelector: {} } }";
     let rows = [
-        (format!("steps: [ {{ apply: [ {apply} ] }} ]"), vec![], Some("step `step 1` changes shop/n"), "a policy"),
+        (format!("steps: [ {{ apply: [ {apply} ] }} ]"), vec![], Some("step `step 1` changes shop/net"), "a policy"),
         ("steps: [ { delete: [ shop/db ] } ]".into(), vec![], Some("step `step 1` changes shop/db"), "a deletion"),
         (
             "steps: [ { relabel: { namespaces: { shop: { team: blue } } } } ]".into(),

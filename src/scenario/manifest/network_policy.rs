@@ -19,7 +19,7 @@ use crate::scenario::labels::Own;
 use crate::scenario::log::{Log, error, warning};
 use crate::scenario::raw::port::check_name;
 use crate::scenario::text::Span;
-use crate::scenario::tree::{Node, Resolved, Value, resolve};
+use crate::scenario::tree::{Node, Resolved, Style, Value, boolean_to_kubectl, resolve};
 
 const DIRECTIONS: [(&str, Direction); 2] = [("Ingress", Direction::Ingress), ("Egress", Direction::Egress)];
 const PROTOCOLS: [(&str, Protocol); 3] = [("TCP", Protocol::Tcp), ("UDP", Protocol::Udp), ("SCTP", Protocol::Sctp)];
@@ -276,6 +276,11 @@ fn port_match(node: &Node, log: &mut Log) -> Option<PortMatch> {
     if let Value::Scalar(raw, style) = &node.value
         && let Resolved::Text(name) = resolve(raw, *style)
     {
+        if *style == Style::Plain && boolean_to_kubectl(name).is_some() {
+            let message = format!("`port` must be a number or a name; kubectl reads a bare `{name}` as a boolean");
+            log.push(error(Code::WrongType, message).at(node.span).help(format!("write `\"{name}\"` for that name")));
+            return None;
+        }
         return match check_name(name) {
             Ok(()) => Some(PortMatch::Name(name.to_owned())),
             Err(why) => {

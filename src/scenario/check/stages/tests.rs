@@ -22,7 +22,7 @@ steps:
     delete: [ a/old ]
     apply:
       - { apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: { name: new, namespace: b }, spec: { podSelector: {} } }
-      - { apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: { name: old, namespace: a }, spec: { podSelector: { matchLabels: { x: y } } } }
+      - { apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: { name: old, namespace: a }, spec: { podSelector: { matchLabels: { x: some } } } }
       - { apiVersion: v1, kind: Namespace, metadata: { name: a, labels: { tier: one } } }
     relabel: { pods: { zoe: { role: db } }, namespaces: { b: { team: blue } } }
     add: { amy: { namespace: b } }
