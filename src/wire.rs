@@ -258,6 +258,8 @@ pub enum FromAgent {
         held: Vec<HeldReport>,
         /// Those that others hold, or held, to it.
         served: Vec<ServedReport>,
+        /// The longest spans in which this agent's heartbeat came late: it may have neither sent nor answered then.
+        late: Vec<(Moment, Moment)>,
     },
     /// Answers `Ping`.
     Pong {

@@ -13,6 +13,13 @@ const BEATS_IN_SLACK: u64 = 8;
 /// A beat later than this is a blind span where no plan says otherwise.
 pub const SLACK: Duration = Duration::from_millis(50);
 
+/// A beat that comes later than this is kept for [`Pulse::late`]. Held connections are judged by it: one message takes both
+/// ends, and delays that no plan minds add up.
+const LATE: Duration = Duration::from_millis(25);
+
+/// So many late beats are kept: the longest.
+const KEPT: usize = 64;
+
 /// A span in which the agent was blind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Blind {
@@ -28,13 +35,14 @@ pub struct Pulse {
     last: Moment,
     slack: u64,
     every: u64,
+    late: Vec<(Moment, Moment)>,
 }
 
 impl Pulse {
     /// Starts at `now`.
     pub fn new(now: Moment) -> Self {
         let slack = nanoseconds(SLACK);
-        Self { last: now, slack, every: beats(slack) }
+        Self { last: now, slack, every: beats(slack), late: Vec::new() }
     }
 
     /// Says how late a beat may come, in nanoseconds.
@@ -51,8 +59,25 @@ impl Pulse {
     /// The heartbeat's own timer fired. Gives the span since the last beat if that is too long ago.
     pub fn beat(&mut self, now: Moment) -> Option<Blind> {
         let blind = self.notice(now);
+        self.keep_late(now);
         self.last = now;
         blind
+    }
+
+    /// The longest spans in which a beat was late, whatever the slack.
+    pub fn late(&self) -> &[(Moment, Moment)] {
+        &self.late
+    }
+
+    fn keep_late(&mut self, now: Moment) {
+        if now.since(self.last) <= Duration::from_nanos(self.every) + LATE {
+            return;
+        }
+        self.late.push((self.last, now));
+        if self.late.len() > KEPT {
+            self.late.sort_by_key(|(from, until)| std::cmp::Reverse(until.since(*from)));
+            self.late.truncate(KEPT);
+        }
     }
 
     /// Asked by anyone who is about to rely on having been awake: gives the blind span that the overdue beat would.
@@ -62,6 +87,7 @@ impl Pulse {
             return None;
         }
         let blind = Blind { from: self.last, until: now };
+        self.keep_late(now);
         self.last = now;
         Some(blind)
     }
@@ -95,6 +121,21 @@ mod tests {
         pulse.beat(at(10));
         assert_eq!(pulse.notice(at(2010)), Some(Blind { from: at(10), until: at(2010) }));
         assert_eq!(pulse.beat(at(2011)), None);
+    }
+
+    #[test]
+    fn a_late_beat_is_kept_though_the_slack_allows_it_and_the_longest_stay() {
+        let mut pulse = Pulse::new(at(0));
+        pulse.allow(500 * MS);
+        assert_eq!(pulse.beat(at(40)), None, "in time: it beats every 40 ms");
+        assert_eq!(pulse.late(), []);
+        assert_eq!(pulse.beat(at(400)), None, "no blindness to the plan");
+        assert_eq!(pulse.late(), [(at(40), at(400))]);
+        for turn in 0..100 {
+            pulse.beat(at(500 + turn * 100));
+        }
+        assert_eq!(pulse.late().len(), KEPT);
+        assert!(pulse.late().contains(&(at(40), at(400))), "the longest is still there");
     }
 
     #[test]

@@ -123,7 +123,7 @@ async fn listen(
             }
             ToAgent::Report { id } => {
                 let (held, served) = (desk.holder.report(), desk.state.served.borrow().report());
-                Say::This(FromAgent::Held { id, held, served })
+                Say::This(FromAgent::Held { id, held, served, late: desk.state.late() })
             }
             ToAgent::Ping { id, acknowledged } => {
                 desk.state.ledger.borrow_mut().outbox().acknowledge(acknowledged);

@@ -93,6 +93,11 @@ impl State {
         self.pulse.borrow().every()
     }
 
+    /// When the heartbeat came late, by however little.
+    pub fn late(&self) -> Vec<(Moment, Moment)> {
+        self.pulse.borrow().late().to_vec()
+    }
+
     /// Records blindness that the overdue heartbeat has not yet, and gives the moment up to which that was looked at.
     pub fn look(&self) -> Moment {
         let now = clock::now();

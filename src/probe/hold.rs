@@ -77,10 +77,10 @@ impl Crew {
         cells.iter().map(&mut holding).collect()
     }
 
-    /// When an endpoint's agent could not see, as far as it has told.
+    /// When an endpoint's agent could not see, or was late to answer, as far as it has told.
     pub fn blindness(&self, endpoint: EndpointId) -> Vec<(Moment, Moment)> {
         let report = self.report_of(endpoint).unwrap_or_default();
-        report.blind.iter().map(|(from, until, _)| (*from, *until)).collect()
+        report.blind.iter().map(|(from, until, _)| (*from, *until)).chain(report.late).collect()
     }
 }
 

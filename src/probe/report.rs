@@ -20,6 +20,8 @@ pub struct Report {
     pub reconnects: u32,
     /// When it could not see, on the harness's clock.
     pub blind: Vec<(Moment, Moment, Blindness)>,
+    /// When it may have been late to answer or to send, on the harness's clock, as of the last report on held connections.
+    pub late: Vec<(Moment, Moment)>,
     /// The last thing that went wrong with its stream.
     pub problem: Option<String>,
     /// Why it was lost, if it was.

@@ -330,7 +330,9 @@ impl Talk {
                 }
                 Ok(())
             }
-            FromAgent::Held { id, held, served } => {
+            FromAgent::Held { id, held, served, late } => {
+                let late = late.iter().map(|(from, until)| (self.ours(*from), self.ours(*until))).collect();
+                self.report().late = late;
                 let asked = |order: &mut Order| matches!(order, Order::Report(asked, _) if *asked == id);
                 if let Some(Order::Report(_, to)) = self.todo.pop_front_if(asked) {
                     self.underway = Underway::No;
