@@ -207,7 +207,9 @@ pub(in crate::scenario) fn integer(node: &Node, what: &str, range: (i64, i64), l
         return None;
     }
     let found = match &node.value {
-        Value::Scalar(raw, Style::Plain) if raw.len() > 1 && raw.starts_with('0') && raw.bytes().all(|b| b.is_ascii_digit()) => {
+        Value::Scalar(raw, Style::Plain)
+            if raw.len() > 1 && raw.starts_with('0') && raw.bytes().all(|b| b.is_ascii_digit()) =>
+        {
             format!("`{raw}`: with a leading zero it is octal to some readers and decimal to others")
         }
         other => other.kind().to_owned(),

@@ -111,7 +111,8 @@ pub(in crate::scenario) fn resolve(text: &str, style: Style) -> Resolved<'_> {
         let Some(rest) = prefixes.iter().find_map(|prefix| digits.strip_prefix(prefix)) else { continue };
         if !rest.is_empty() && rest.chars().all(|c| c.is_digit(radix)) {
             let sign = if plain.starts_with('-') { "-" } else { "" };
-            return i64::from_str_radix(&format!("{sign}{rest}"), radix).map_or(Resolved::Number(text), Resolved::Integer);
+            return i64::from_str_radix(&format!("{sign}{rest}"), radix)
+                .map_or(Resolved::Number(text), Resolved::Integer);
         }
     }
     let numeric = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
