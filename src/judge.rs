@@ -42,6 +42,7 @@
 mod aftermath;
 mod baseline;
 mod beside;
+mod causes;
 mod cell;
 mod convergence;
 mod ends;
@@ -65,6 +66,7 @@ mod tolerance;
 mod track;
 mod unobserved;
 mod verdicts;
+mod watch_findings;
 mod witness;
 
 use std::sync::Arc;
@@ -81,12 +83,14 @@ use crate::model::verdict::{Intent, Meaning, Verdict};
 
 pub use baseline::{Baseline, BaselineStanding};
 pub use beside::lay_beside;
+pub use causes::{causes, exit_of};
 pub use findings::{counts, findings};
 pub use judgement::{Ending, Judgement, Passing};
 pub use rules::{Proven, Rules, Who, window};
 pub use table::{Row, Sight, blame_offline, call, contradiction};
 pub use tolerance::{Allowance, Tolerance};
 pub use unobserved::unobserved;
+pub use watch_findings::add_watch_findings;
 
 use cell::{Cell, Counted, Queued};
 use ends::Ends;
@@ -251,6 +255,13 @@ impl Judge {
         let turns = interval.saturating_mul(self.rules.quorum().saturating_mul(2));
         self.rules.window = window(self.rules.deadline, turns);
         self.cells.iter_mut().for_each(Cell::forgive_darkness);
+    }
+
+    /// When a flow could not be observed, of late and for longest.
+    pub fn unobserved_times(&self, flow: FlowId) -> Vec<(Moment, Moment)> {
+        let Some(place) = self.set.place(flow) else { return Vec::new() };
+        let gaps = self.cells[place].track.gaps.all().filter(|gap| gap.kind == gaps::Kind::Unobserved);
+        gaps.map(|gap| (gap.from, gap.until)).collect()
     }
 
     /// How many long attempts were told of.

@@ -61,7 +61,8 @@ const TABLE: &[Room] = &[
     },
     Room { name: "probe", rooms: &["clock", "fabric", "model", "wire"], crates: &["tokio"], except: CONCRETE },
     Room { name: "compare", rooms: &["model"], crates: &[], except: &[] },
-    Room { name: "judge", rooms: &["model"], crates: &[], except: &[] },
+    // The exit code follows from what was judged.
+    Room { name: "judge", rooms: &["exit", "model"], crates: &[], except: &[] },
     Room { name: "image", rooms: &[], crates: &[], except: &[] },
     Room { name: "watch", rooms: &["clock", "judge", "model", "probe"], crates: &["tokio"], except: &[] },
     Room { name: "report", rooms: &["exit", "model"], crates: &["indicatif", "maud", "quick_junit"], except: &[] },

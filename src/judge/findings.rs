@@ -1,7 +1,7 @@
 //! From judgements to findings and sums.
 
 use crate::model::document::Counts;
-use crate::model::finding::{Blame, Call, Contradiction, Finding};
+use crate::model::finding::{Blame, Call, Contradiction, Finding, Subject};
 use crate::model::flow::{Flow, FlowId};
 use crate::model::matrix::Matrix;
 use crate::model::verdict::{Intent, Meaning};
@@ -37,6 +37,8 @@ pub fn findings(
                 blame,
                 because: because(id, flow),
                 next: next(call, blame, judgement, flow, who),
+                subject: Subject::Flow,
+                seen: None,
                 windows: judgement.windows.clone(),
             })
         })

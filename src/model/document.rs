@@ -74,8 +74,40 @@ pub struct Document {
     pub aborted: Option<String>,
     /// Sums over all stages.
     pub counts: Counts,
+    /// Everything that sets the exit code, or would if nothing graver did; gravest first, empty where all is as meant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<Cause>,
     /// The exit code: see the README's table.
     pub exit: u8,
+}
+
+/// One thing that sets the exit code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// The code it comes to.
+    pub exit: u8,
+    /// What it is.
+    pub of: CauseOf,
+    /// In words, with how many there are.
+    pub what: String,
+}
+
+/// What sets an exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CauseOf {
+    /// Cells of a stage: its findings, and what is inconclusive or unjudged.
+    Cells,
+    /// Connections that were held open.
+    Connections,
+    /// Pods that were born while watching.
+    Newborns,
+    /// The command under watch.
+    Command,
+    /// That the run ended early.
+    Aborted,
+    /// What tear-down could not remove.
+    LeftBehind,
 }
 
 /// Which scenario.

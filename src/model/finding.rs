@@ -108,11 +108,34 @@ impl fmt::Display for Blame {
     }
 }
 
+/// What a finding is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Subject {
+    /// The attempts of a cell.
+    #[default]
+    Flow,
+    /// A connection of the flow that was held open.
+    Connection,
+    /// A pod that was born while watching, at one end of the flow.
+    Newborn,
+}
+
+impl Subject {
+    /// Whether it is the ordinary one, which documents leave out.
+    pub fn is_flow(&self) -> bool {
+        *self == Self::Flow
+    }
+}
+
 /// A finding: something a person must look at. Inconclusive cells are no findings; they are counted beside them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
     /// The flow.
     pub flow: NamedFlow,
+    /// What was observed of it: its attempts, or something else of a watch.
+    #[serde(default, skip_serializing_if = "Subject::is_flow")]
+    pub subject: Subject,
     /// Leak, outage, wrong server or contradiction.
     pub call: Call,
     /// Whether meaning is not intent besides.
@@ -124,6 +147,9 @@ pub struct Finding {
     /// What was seen; none where nobody looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reality: Option<Observation>,
+    /// What was observed, in words, of what is no cell's attempts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<String>,
     /// Whom to blame.
     pub blame: Blame,
     /// Why meaning is what it is: policies and rules in words.

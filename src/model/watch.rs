@@ -138,6 +138,10 @@ pub struct Established {
     /// The longest time between two messages that came back, and when it began; none where fewer than two did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub longest_gap: Option<Gap>,
+    /// How long it could not be observed, in the longest silence that its messages' own pace does not explain: an agent of one
+    /// end could not see.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unobserved_us: u64,
     /// The step that denies its flow, for a connection that was opened before and held through it. Its fate is told and
     /// not judged: a new denial does not cut what is established.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -145,6 +149,10 @@ pub struct Established {
     /// A remark: that an agent could not see in its longest gap, for instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+}
+
+fn is_zero(us: &u64) -> bool {
+    *us == 0
 }
 
 /// A time in which nothing came through a connection, or nothing was observed of a flow.

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
-use crate::model::document::{Cell, Convergence, Document, Stage};
-use crate::model::finding::{Call, Finding};
+use crate::exit::Exit;
+use crate::model::document::{Cause, CauseOf, Cell, Convergence, Document, Stage};
+use crate::model::finding::{Call, Finding, Subject};
 use crate::model::watch::Standing;
 
 use super::text::{Charset, harmless};
@@ -25,6 +26,7 @@ pub fn render(document: &Document, writer: &mut dyn Write) -> io::Result<()> {
     for stage in &document.stages {
         report.add_test_suite(suite(document, stage));
     }
+    report.add_test_suites(causes(document));
     if let Some(why) = &document.aborted {
         report.add_test_suite(aborted(document, why));
     }
@@ -43,11 +45,50 @@ fn suite(document: &Document, stage: &Stage) -> TestSuite {
         suite.add_property(Property::new(safe(&key), safe(&value)));
     }
     let findings: std::collections::HashMap<_, &Finding> =
-        stage.findings.iter().map(|finding| (&finding.flow, finding)).collect();
+        stage.findings.iter().filter(|f| f.subject.is_flow()).map(|finding| (&finding.flow, finding)).collect();
     for cell in &stage.cells {
         suite.add_test_case(case(document, stage, cell, findings.get(&cell.flow).copied()));
     }
+    for finding in stage.findings.iter().filter(|finding| !finding.subject.is_flow()) {
+        suite.add_test_case(beside_the_cells(document, stage, finding));
+    }
     suite
+}
+
+/// A finding that is of no cell: of a connection that was held open, or of a newborn pod.
+fn beside_the_cells(document: &Document, stage: &Stage, finding: &Finding) -> TestCase {
+    let what = match finding.subject {
+        Subject::Flow => "",
+        Subject::Connection => " held open",
+        Subject::Newborn => " of a newborn pod",
+    };
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+    let word = finding.call.word();
+    status.set_type(word).set_message(safe(&format!("{word}: {}", story::reality(finding))));
+    status.set_description(telling(finding));
+    let mut case = TestCase::new(safe(&format!("{}::{}{what}", prefix(document), finding.flow)), status);
+    case.set_classname(safe(&format!("{}::{}", prefix(document), stage.name)));
+    case
+}
+
+/// What sets the exit code and has no trial of its own elsewhere: a file without it would be green.
+fn causes(document: &Document) -> Option<TestSuite> {
+    let without_findings = |cause: &&Cause| match cause.of {
+        CauseOf::Cells | CauseOf::Aborted => false,
+        CauseOf::Connections | CauseOf::Newborns => cause.exit == Exit::Inconclusive.code(),
+        CauseOf::Command | CauseOf::LeftBehind => true,
+    };
+    let causes: Vec<&Cause> = document.causes.iter().filter(without_findings).collect();
+    if causes.is_empty() {
+        return None;
+    }
+    let mut suite = TestSuite::new(safe(&format!("{}::causes", prefix(document))));
+    for cause in causes {
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+        status.set_type(format!("exit {}", cause.exit)).set_message(safe(&cause.what));
+        suite.add_test_case(TestCase::new(safe(&format!("{}::{}", prefix(document), cause.what)), status));
+    }
+    Some(suite)
 }
 
 fn case(document: &Document, stage: &Stage, cell: &Cell, finding: Option<&Finding>) -> TestCase {

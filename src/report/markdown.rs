@@ -28,7 +28,7 @@ pub fn render(document: &Document, out: &mut dyn Write) -> io::Result<()> {
     if let Some(fault) = summary::fault(document) {
         writeln!(out, "> **FAULT**: {}\n", escape(&fault))?;
     }
-    writeln!(out, "{}; {}\n", summary::counts(&document.counts), summary::exit(document))?;
+    writeln!(out, "{}; {}\n", summary::counts(&document.counts), escape(&summary::exit(document)))?;
     for stage in &document.stages {
         let counts = summary::counts(&stage.counts);
         writeln!(out, "- **{}**: {counts}; {}", escape(&stage.name), story::convergence(stage))?;
@@ -97,7 +97,7 @@ fn watch(document: &Document, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out)?;
     let flows = watched::flows(document);
     if flows.is_empty() {
-        writeln!(out, "No flow was wrong at any time.\n")?;
+        writeln!(out, "{}.\n", watched::no_flow_was_wrong(document))?;
         return events(document, out);
     }
     writeln!(out, "| | Flow | Windows | At least | At most | Counts as | Beside it |\n|---|---|---|---|---|---|---|")?;

@@ -28,7 +28,7 @@ pub struct Story {
 
 /// Tells a finding.
 pub fn tell(finding: &Finding) -> Story {
-    let reality = finding.reality.as_ref().map_or_else(|| "nobody looked".to_owned(), |o| format!("seen: {}", seen(o)));
+    let reality = reality(finding);
     let contradiction = match finding.contradiction {
         Contradiction::None => "",
         Contradiction::Present => " (a contradiction)",
@@ -40,6 +40,15 @@ pub fn tell(finding: &Finding) -> Story {
         because: finding.because.clone(),
         next: finding.next.clone(),
         windows: finding.windows.iter().map(window).collect(),
+    }
+}
+
+/// What was seen of what a finding is about, in words.
+pub fn reality(finding: &Finding) -> String {
+    match (&finding.seen, &finding.reality) {
+        (Some(words), _) => words.clone(),
+        (None, Some(observation)) => format!("seen: {}", seen(observation)),
+        (None, None) => "nobody looked".to_owned(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The summary that leads every report: which fabric, which scenario, what came of it.
 
 use crate::exit;
-use crate::model::document::{Counts, Document, FabricInfo};
+use crate::model::document::{CauseOf, Counts, Document, FabricInfo};
 
 use super::paint::Role;
 use super::text::{number, plural};
@@ -85,9 +85,13 @@ pub fn unstated(counts: &Counts) -> Option<String> {
     }
 }
 
-/// Exit code and what it means: `exit 11: a flow that should not work does`.
+/// Exit code and what it means, with what sets it besides cells, which are counted before it: `exit 10: a flow that should
+/// work does not: 4 connections held open stalled or ended`.
 pub fn exit(document: &Document) -> String {
-    format!("exit {}: {}", document.exit, exit::meaning(document.exit))
+    let besides = document.causes.iter().filter(|cause| cause.exit == document.exit && cause.of != CauseOf::Cells);
+    let besides: Vec<&str> = besides.map(|cause| cause.what.as_str()).collect();
+    let because = if besides.is_empty() { String::new() } else { format!(": {}", besides.join("; ")) };
+    format!("exit {}: {}{because}", document.exit, exit::meaning(document.exit))
 }
 
 #[cfg(test)]

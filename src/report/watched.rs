@@ -169,6 +169,18 @@ pub fn sight(watch: &WatchInfo) -> String {
     )
 }
 
+/// That no attempt of any flow was wrong; where a connection or a newborn pod is a finding all the same, that too.
+pub fn no_flow_was_wrong(document: &Document) -> String {
+    let findings = document.stages.iter().flat_map(|stage| &stage.findings);
+    match findings.filter(|finding| !finding.subject.is_flow()).count() as u64 {
+        0 => "no flow was wrong at any time".into(),
+        besides => format!(
+            "no attempt was wrong at any time; {} of connections held open or of newborn pods",
+            plural(besides, "finding", "findings")
+        ),
+    }
+}
+
 /// What was not observed, with what was not wrong besides: `no window in 40 flows; at most 2.3 s of 95 s not observed (34
 /// flows, 32.4 s to 34.7 s)`; none where every flow was observed throughout.
 pub fn unobserved(document: &Document) -> Option<String> {
@@ -365,6 +377,38 @@ mod tests {
 
     fn unobserved_in(document: &Document) -> String {
         unobserved(document).unwrap()
+    }
+
+    #[test]
+    fn a_connection_or_a_newborn_that_sets_the_code_is_a_finding_in_every_report() {
+        let mut document = pipeline();
+        let watch = watched().watch.unwrap();
+        let stalled = watch.established.iter().filter(|held| held.fate == Fate::Stalled).cloned().collect();
+        let budgets = Budgets { max_outage_us: 0, ..watch.budgets };
+        let shut = watch.newborns.last().cloned().into_iter().collect();
+        let watch = WatchInfo { established: stalled, newborns: shut, budgets, ..watch };
+        crate::judge::add_watch_findings(document.stages.last_mut().unwrap(), &watch);
+        document.watch = Some(watch);
+        document.causes = crate::judge::causes(&document);
+        document.exit = crate::judge::exit_of(&document.causes);
+        assert_eq!(document.exit, 10);
+        let mut reports: Vec<(&str, Vec<u8>)> =
+            ["terminal", "JUnit", "Markdown", "HTML", "JSON"].map(|n| (n, Vec::new())).into();
+        let style = crate::report::terminal::Style { width: 400, ..Default::default() };
+        crate::report::terminal::render(&document, style, &mut reports[0].1).unwrap();
+        crate::report::junit::render(&document, &mut reports[1].1).unwrap();
+        crate::report::markdown::render(&document, &mut reports[2].1).unwrap();
+        crate::report::html::render(&document, &mut reports[3].1).unwrap();
+        reports[4].1 = serde_json::to_vec(&document).unwrap();
+        for (name, bytes) in reports {
+            let text = String::from_utf8(bytes).unwrap();
+            for expected in ["held open for 1500 ms", "a new pod like ai-processing on node-1"] {
+                assert!(text.contains(expected), "{name}: no finding says {expected}");
+            }
+            for wrong in ["no flow was wrong", "Nothing to look at"] {
+                assert!(!text.contains(wrong), "{name} says {wrong} beside an outage");
+            }
+        }
     }
 
     #[test]

@@ -4,12 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use super::Order;
-use super::established;
 use super::pipeline::{ATTEMPTS, Temper};
-use crate::exit::Exit;
 use crate::fabric::Placement;
 use crate::judge::{self, Judgement, Rules, Who};
-use crate::model::document::{Cell, Convergence, Document, EndpointInfo, Settings, Stage};
+use crate::model::document::{Cell, Convergence, EndpointInfo, Settings, Stage};
 use crate::model::endpoint::EndpointId;
 use crate::model::flow::{Flow, FlowId};
 use crate::model::labels::Labels;
@@ -17,7 +15,6 @@ use crate::model::matrix::Matrix;
 use crate::model::moment::Moment;
 use crate::model::prediction::{Predictions, Reason, ReasonId};
 use crate::model::verdict::{Intent, Meaning};
-use crate::model::watch::{Established, Fate, Newborn, WatchInfo};
 use crate::scenario::world::World;
 use crate::scenario::{Change, Scenario};
 
@@ -214,67 +211,4 @@ pub(super) fn settings_before(order: &Order<'_>, temper: Temper) -> Settings {
 /// A duration in whole microseconds.
 pub(super) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// The gravest of what a run came to.
-pub(super) fn exit_of(document: &Document) -> Exit {
-    let mut gravest = if document.left_behind.is_empty() { Exit::Ok } else { Exit::LeftBehind };
-    if document.aborted.is_some() {
-        gravest = gravest.max(if document.stages.is_empty() { Exit::NoWorld } else { Exit::Inconclusive });
-    }
-    // A change that did not happen as meant was not watched, whatever else was seen.
-    let command = document.watch.as_ref().and_then(|watch| watch.command.as_ref());
-    if command.is_some_and(|command| command.status.as_deref() != Some("exit 0")) {
-        gravest = gravest.max(Exit::Inconclusive);
-    }
-    if let Some(watch) = &document.watch {
-        gravest = watch.newborns.iter().map(exit_of_newborn).fold(gravest, Exit::max);
-        gravest = watch.established.iter().map(|held| exit_of_held(held, watch)).fold(gravest, Exit::max);
-    }
-    let judged = document.stages.iter().filter(|stage| stage.name != BASELINE);
-    judged.map(|stage| Exit::of(&stage.counts)).fold(gravest, Exit::max)
-}
-
-/// What a held connection comes to. One that a step denies is told of, not judged.
-fn exit_of_held(held: &Established, watch: &WatchInfo) -> Exit {
-    match &held.fate {
-        _ if held.denied_by.is_some() => Exit::Ok,
-        Fate::Survived => Exit::Ok,
-        Fate::Stalled if established::stall(held).is_some_and(|us| us <= watch.budgets.max_outage_us) => Exit::Ok,
-        Fate::Stalled | Fate::Ended { .. } => Exit::Outage,
-        Fate::NotSeen { .. } => Exit::Inconclusive,
-    }
-}
-
-/// What a newborn comes to. One that was cut short by the watch's end, or could not be made or seen, shows nothing.
-fn exit_of_newborn(newborn: &Newborn) -> Exit {
-    match newborn {
-        Newborn { leaked, .. } if !leaked.is_empty() => Exit::Leak,
-        Newborn { shut, .. } if !shut.is_empty() => Exit::Outage,
-        Newborn { connected_after_us: Some(_), .. } => Exit::Ok,
-        Newborn { connected_after_us: None, .. } => Exit::Inconclusive,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::report::fixture::{flow, watched};
-
-    #[test]
-    fn a_newborn_counts_by_the_gravest_of_what_it_showed() {
-        let born = watched().watch.unwrap().newborns;
-        let shut = Newborn { shut: vec![flow("newborn-3", "plain", "8080/tcp")], ..born[2].clone() };
-        let open_too = Newborn { leaked: born[1].leaked.clone(), ..shut.clone() };
-        let table = [
-            (&born[0], Exit::Ok, "all it may do worked"),
-            (&born[1], Exit::Leak, "more than that did"),
-            (&born[2], Exit::Inconclusive, "it could not be made"),
-            (&shut, Exit::Outage, "it was shut to the end"),
-            (&open_too, Exit::Leak, "and open elsewhere"),
-        ];
-        for (newborn, expected, why) in table {
-            assert_eq!(exit_of_newborn(newborn), expected, "{why}");
-        }
-    }
 }

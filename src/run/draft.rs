@@ -2,9 +2,9 @@
 
 use std::io::Read;
 
+use super::Order;
 use super::assemble::{self, Judged};
 use super::pipeline::Temper;
-use super::{Order, assemble::exit_of};
 use crate::clock;
 use crate::fabric::{Happened, Surveyed};
 use crate::judge;
@@ -57,6 +57,7 @@ impl<'a> Draft<'a> {
             left_behind: Vec::new(),
             aborted: None,
             counts: Counts::default(),
+            causes: Vec::new(),
             exit: 0,
         };
         Self { document, began, secret: random(), phase: None, tell }
@@ -107,10 +108,11 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn add(&mut self, judged: Judged<'_>) {
-        let stage = assemble::stage(judged, self.began);
+        let mut stage = assemble::stage(judged, self.began);
         // The watched stage is the last, and its watch is over by then.
         if let Some(watch) = &mut self.document.watch {
             watch.unobserved = judge::unobserved(&stage.cells, watch.budgets.max_unobserved_us);
+            judge::add_watch_findings(&mut stage, watch);
         }
         self.document.stages.push(stage);
     }
@@ -135,7 +137,8 @@ impl<'a> Draft<'a> {
         }
         self.document.counts = counts;
         self.document.took_us = self.micros(clock::now());
-        self.document.exit = exit_of(&self.document).code();
+        self.document.causes = judge::causes(&self.document);
+        self.document.exit = judge::exit_of(&self.document.causes);
     }
 
     /// A moment in microseconds since the run's start.

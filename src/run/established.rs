@@ -62,17 +62,20 @@ pub(super) fn assess(case: Case<'_>, at: impl Fn(Moment) -> u64) -> Established 
     let Some(source) = holding.source else {
         let fate = Fate::NotSeen { why: format!("the agent of {} does not answer", flow.from) };
         let (answered, lost, opened_us) = (0, 0, 0);
-        return Established { flow, opened_us, fate, answered, lost, longest_gap: None, denied_by, note: None };
+        let (longest_gap, unobserved_us, note) = (None, 0, None);
+        return Established { flow, opened_us, fate, answered, lost, longest_gap, unobserved_us, denied_by, note };
     };
     let mut notes = Vec::new();
     let ended_there = holding.destination.as_ref().and_then(|served| served.end.as_ref());
     let long = |(from, until): &&(Moment, Moment)| until.since(*from) > every * 3 + REPEAT.max(deadline);
-    let unseen = |(from, until): &&(Moment, Moment)| blind.iter().any(|(a, b)| a <= until && b >= from);
     let length = |(from, until): &(Moment, Moment)| until.since(*from);
-    let stalled = source.gaps.iter().filter(long).filter(|gap| !unseen(gap)).max_by_key(|gap| length(gap));
-    if let Some(dark) = source.gaps.iter().filter(long).filter(unseen).map(length).max() {
-        let ms = dark.as_millis();
-        notes.push(format!("nothing came back for {ms} ms, in which the agent of one end could not see"));
+    let silences: Vec<Silence> = source.gaps.iter().filter(long).map(|gap| Silence::of(*gap, blind)).collect();
+    let patience = every * 3 + REPEAT.max(deadline);
+    let stalled = silences.iter().filter_map(|silence| silence.stall(patience)).max_by_key(length);
+    let unobserved = silences.iter().map(|silence| silence.unobserved).max().unwrap_or_default();
+    if !unobserved.is_zero() {
+        let ms = unobserved.as_millis();
+        notes.push(format!("for {ms} ms of a silence the agent of one end could not see: not observed in that time"));
     }
     let fate = match (&source.end, source.opened) {
         (end, None) => {
@@ -92,23 +95,58 @@ pub(super) fn assess(case: Case<'_>, at: impl Fn(Moment) -> u64) -> Established 
     if let (Some(step), Fate::Survived | Fate::Stalled) = (&denied_by, &fate) {
         notes.push(format!("`{step}` denies this flow, and does not cut what was established before: as documented"));
     }
-    let longest = stalled.or_else(|| source.gaps.iter().max_by_key(|gap| length(gap)));
+    let longest = stalled.or_else(|| source.gaps.iter().copied().max_by_key(length));
     Established {
         flow,
         opened_us: source.opened.map(&at).unwrap_or_default(),
         fate,
         answered: source.answered,
         lost: source.sent.saturating_sub(source.answered),
-        longest_gap: longest.map(|(from, until)| Gap { from_us: at(*from), until_us: at(*until) }),
+        longest_gap: longest.map(|(from, until)| Gap { from_us: at(from), until_us: at(until) }),
+        unobserved_us: super::assemble::micros(unobserved),
         denied_by,
         note: (!notes.is_empty()).then(|| notes.join("; ")),
     }
 }
 
-/// How long the longest gap was that counts as a stall, in microseconds.
-pub(super) fn stall(established: &Established) -> Option<u64> {
-    let gap = established.longest_gap.filter(|_| established.fate == Fate::Stalled)?;
-    Some(gap.until_us.saturating_sub(gap.from_us))
+/// A time without an answer, parted by what the agents of both ends could observe of it.
+struct Silence {
+    /// What was observed of it, each with how long nobody could observe just before.
+    observed: Vec<((Moment, Moment), Duration)>,
+    /// How long it was not observed.
+    unobserved: Duration,
+}
+
+impl Silence {
+    fn of((from, until): (Moment, Moment), blind: &[(Moment, Moment)]) -> Self {
+        let clipped = blind.iter().map(|(a, b)| ((*a).max(from), (*b).min(until))).filter(|(a, b)| a < b);
+        let mut blind: Vec<(Moment, Moment)> = clipped.collect();
+        blind.sort_unstable();
+        let (mut observed, mut unobserved) = (Vec::new(), Duration::ZERO);
+        let (mut seen_to, mut before) = (from, Duration::ZERO);
+        for (a, b) in blind {
+            if a > seen_to {
+                observed.push(((seen_to, a), before));
+                before = Duration::ZERO;
+            }
+            let more = b.since(a.max(seen_to));
+            unobserved += more;
+            before += more;
+            seen_to = seen_to.max(b);
+        }
+        if until > seen_to {
+            observed.push(((seen_to, until), before));
+        }
+        Self { observed, unobserved }
+    }
+
+    /// The longest part that was observed and is longer than a connection may be silent. The kernel doubles the time between
+    /// its repeats: after a time that nobody could observe it may wait for as long again.
+    fn stall(&self, patience: Duration) -> Option<(Moment, Moment)> {
+        let too_long =
+            |((from, until), before): &&((Moment, Moment), Duration)| until.since(*from) > patience + *before;
+        self.observed.iter().filter(too_long).map(|(part, _)| *part).max_by_key(|(from, until)| until.since(*from))
+    }
 }
 
 fn words(how: &HeldEnd) -> &str {
@@ -171,10 +209,10 @@ mod tests {
         let survived = judge(Some(source(&[(4900, 5000)], None)), None, &[]);
         assert_eq!((survived.fate, survived.lost), (Fate::Survived, 2));
         let stalled = judge(Some(source(&[(1000, 2600), (4900, 5000)], None)), None, &[]);
-        assert_eq!(stall(&stalled), Some(1_600_000));
+        assert_eq!(stalled.fate, Fate::Stalled);
         assert_eq!(stalled.longest_gap, Some(Gap { from_us: 1_000_000, until_us: 2_600_000 }));
         let blind = judge(Some(source(&[(1000, 2600)], None)), None, &[(1100, 2500)]);
-        assert_eq!(blind.fate, Fate::Survived, "what nobody could see is no stall");
+        assert_eq!((blind.fate, blind.unobserved_us), (Fate::Survived, 1_400_000), "what nobody could see is no stall");
         assert!(blind.note.unwrap().contains("could not see"));
         assert!(matches!(judge(None, None, &[]).fate, Fate::NotSeen { .. }));
         let never = HeldReport { opened: None, ..source(&[], Some((900, HeldEnd::Reset))) };
@@ -187,6 +225,25 @@ mod tests {
         ] {
             let fate = judge(Some(reset.clone()), seen_there, &[]).fate;
             assert_eq!(fate, Fate::Ended { at_us: 900_000, how: "reset".into(), by: by.into() }, "{why}");
+        }
+    }
+
+    #[test]
+    fn a_silence_is_a_stall_only_where_it_was_observed() {
+        // A silence from 1,000 ms on, until when, what nobody could observe of it, and from and until when it is a stall.
+        type Blind = &'static [(u64, u64)];
+        let table: [(u64, Blind, Option<(u64, u64)>, u64, &str); 5] = [
+            (4000, &[(1100, 1200)], Some((1200, 4000)), 100, "a blink of an agent excuses no more than itself"),
+            (4000, &[(1100, 3900)], None, 2800, "all of it"),
+            (4000, &[(1100, 2600), (2500, 3500)], None, 2400, "spans that overlap count once"),
+            (4000, &[(3000, 3900)], Some((1000, 3000)), 900, "it had stalled before"),
+            (3800, &[(900, 2200)], None, 1200, "the kernel waits for as long again before it repeats"),
+        ];
+        for (until, blind, stall, unobserved, why) in table {
+            let told = judge(Some(source(&[(1000, until)], None)), None, blind);
+            let gap = stall.map(|(from, until)| Gap { from_us: from * 1000, until_us: until * 1000 });
+            let found = told.longest_gap.filter(|_| told.fate == Fate::Stalled);
+            assert_eq!((found, told.unobserved_us), (gap, unobserved * 1000), "{why}");
         }
     }
 

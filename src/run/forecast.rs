@@ -5,7 +5,7 @@ use super::assemble::{self, Numbering};
 use crate::exit::Exit;
 use crate::judge::{blame_offline, contradiction};
 use crate::model::document::{Counts, ScenarioInfo};
-use crate::model::finding::{Blame, Call, Contradiction, Finding};
+use crate::model::finding::{Blame, Call, Contradiction, Finding, Subject};
 use crate::model::flow::{Flow, NamedFlow};
 use crate::model::forecast::{FORMAT, Forecast, Foreseen, Outlook};
 use crate::model::verdict::{Intent, Meaning};
@@ -129,6 +129,8 @@ fn finding(
         blame,
         because,
         next,
+        subject: Subject::Flow,
+        seen: None,
         windows: Vec::new(),
     }
 }

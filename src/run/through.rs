@@ -62,7 +62,7 @@ impl Voyage<'_> {
     pub(super) async fn release_denied(&mut self, step: &str, held: Vec<(FlowId, Flow)>, under: &mut Under) {
         if !held.is_empty() {
             tokio::time::sleep(PACE * 5).await;
-            let told = self.release(&held, PACE, Some(step), under).await;
+            let told = self.release(&held, PACE, (Some(step), None), under).await;
             under.established.extend(told);
         }
     }

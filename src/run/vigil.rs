@@ -191,7 +191,7 @@ impl Voyage<'_> {
         under.watched_until = Some(until);
         self.draft.end();
         let mut established = std::mem::take(&mut under.established);
-        established.extend(self.release(&held, established::pace(interval), None, under).await);
+        established.extend(self.release(&held, established::pace(interval), (None, Some(judge)), under).await);
 
         let (now_seen, now_unseen) = judge.sight();
         let info = WatchInfo {
@@ -273,12 +273,13 @@ impl Voyage<'_> {
         Ok(held)
     }
 
-    /// Asks what became of held connections, and closes them.
+    /// Asks what became of held connections, and closes them. The judge of their flows, where one judged them meanwhile, knows
+    /// when these could not be observed.
     pub(super) async fn release(
         &mut self,
         held: &[(FlowId, Flow)],
         every: Duration,
-        denied_by: Option<&str>,
+        (denied_by, judge): (Option<&str>, Option<&Judge>),
         under: &mut Under,
     ) -> Vec<Established> {
         if held.is_empty() {
@@ -287,9 +288,11 @@ impl Voyage<'_> {
         let holdings = under.crew.holdings(held).await;
         // They are closed in any case when their agents end.
         let _late = under.crew.hold(&[], every, HOUR).await;
-        let told = held.iter().zip(holdings).map(|((_, flow), holding)| {
+        let told = held.iter().zip(holdings).map(|((id, flow), holding)| {
             let ends = [flow.source, flow.destination];
-            let blind: Vec<_> = ends.into_iter().flat_map(|end| under.crew.blindness(end)).collect();
+            let mut blind: Vec<_> = ends.into_iter().flat_map(|end| under.crew.blindness(end)).collect();
+            // An agent that was too starved to try the flow was too starved to watch its connection.
+            blind.extend(judge.map(|judge| judge.unobserved_times(*id)).unwrap_or_default());
             let flow = self.order.scenario.named(flow);
             let deadline = self.deadline();
             let case = established::Case { flow, holding, blind: &blind, every, deadline, denied_by };

@@ -19,8 +19,10 @@ pub fn section(document: &Document) -> Markup {
     html! {
         section #findings aria-labelledby="findings-title" {
             h2 #findings-title { "Findings" }
-            @if none {
+            @if none && document.causes.is_empty() {
                 p { "Nothing to look at: every cell was seen, and is as it should be." }
+            } @else if none {
+                ul { @for cause in &document.causes { li { (prose(&cause.what)) } } }
             }
             @for stage in &document.stages {
                 @for (told, alike) in groups::by_story(&stage.findings) { (card(stage, &told, &alike)) }
@@ -61,9 +63,10 @@ fn card(stage: &Stage, told: &Story, alike: &[&Finding]) -> Markup {
                         td { (intent(finding.intent)) }
                         td { (meaning(finding.meaning)) }
                         td {
-                            @match &finding.reality {
-                                Some(seen) => (safe(&story::seen(seen))),
-                                None => "nobody looked",
+                            @match (&finding.seen, &finding.reality) {
+                                (Some(words), _) => (safe(words)),
+                                (None, Some(seen)) => (safe(&story::seen(seen))),
+                                (None, None) => "nobody looked",
                             }
                         }
                     }

@@ -28,7 +28,7 @@ pub fn header(document: &Document) -> Markup {
             @if let Some(why) = &document.aborted {
                 p .banner .leak { strong { "STOPPED" } " the run ended early: " (prose(why)) }
             }
-            p .result { (summary::counts(&document.counts)) "; " strong { (summary::exit(document)) } }
+            p .result { (summary::counts(&document.counts)) "; " strong { (prose(&summary::exit(document))) } }
             (tiles(&document.counts))
             @if let Some(unstated) = summary::unstated(&document.counts) { p .soft { (unstated) } }
             @if !document.warnings.is_empty() || !document.left_behind.is_empty() {

@@ -56,7 +56,7 @@ fn flows(document: &Document) -> Markup {
     html! {
         h3 { "Flows that were wrong" }
         @if flows.is_empty() {
-            p { "None, at any time." }
+            p { (watched::no_flow_was_wrong(document)) "." }
         } @else {
             p .soft {
                 "A window reaches from the last right attempt before it to the first right one after: its true length lies "

@@ -43,7 +43,7 @@ pub fn render(document: &Document, watch: &WatchInfo, page: &mut Page) -> io::Re
 fn flows(document: &Document, verbose: bool, page: &mut Page) -> io::Result<()> {
     let flows = watched::flows(document);
     if flows.is_empty() {
-        return page.entry("ok", Role::Allowed, "no flow was wrong at any time");
+        return page.entry("ok", Role::Allowed, &watched::no_flow_was_wrong(document));
     }
     let limit = if verbose { usize::MAX } else { LISTED_FINDINGS };
     for flow in flows.iter().take(limit) {
