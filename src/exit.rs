@@ -95,10 +95,10 @@ pub fn meaning(code: u8) -> &'static str {
     }
 }
 
-/// The graver of two exit codes, of several scenarios say. A refused scenario was not tested at all: only what was seen
-/// to be wrong is graver, and what could not be seen.
+/// The graver of two exit codes, of several scenarios say. A scenario that was refused, or to which the command line does not
+/// fit, was not tested at all: that never hides what was seen of another one to be wrong, or could not be seen.
 pub fn gravest(a: u8, b: u8) -> u8 {
-    const ORDER: [u8; 12] = [0, 4, 7, REFUSED, 6, 5, 10, 11, USAGE, TERMINATED, INTERRUPTED, 1];
+    const ORDER: [u8; 12] = [0, 4, 7, REFUSED, USAGE, 6, 5, 10, 11, TERMINATED, INTERRUPTED, 1];
     // A code that is not in the list is one leakproof never gives: a bug, and so the gravest.
     let rank = |code: u8| ORDER.iter().position(|known| *known == code).unwrap_or(ORDER.len());
     if rank(b) > rank(a) { b } else { a }
@@ -126,7 +126,12 @@ mod tests {
             }
         }
         assert_eq!(gravest(REFUSED, 0), REFUSED, "a refused scenario is not a passed one");
-        assert_eq!(gravest(11, REFUSED), 11, "and a leak is graver");
+        for finding in [11, 10, 5, 6] {
+            for nothing_run in [REFUSED, USAGE] {
+                assert_eq!(gravest(nothing_run, finding), finding, "{nothing_run} hides no {finding}");
+            }
+        }
+        assert_eq!(gravest(USAGE, 0), USAGE, "nor did one pass to which the command line does not fit");
         assert_eq!(gravest(0, 99), 99, "an unknown code is not hidden");
     }
 

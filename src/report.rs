@@ -31,6 +31,7 @@ pub mod story;
 pub mod summary;
 pub mod terminal;
 pub mod text;
+pub mod totals;
 pub mod watched;
 
 #[cfg(test)]

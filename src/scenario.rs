@@ -114,6 +114,20 @@ pub fn load_with(source: &dyn Source, path: &Path, strictness: Strictness) -> Re
     }
 }
 
+/// Whether a file holds a Kubernetes manifest where a scenario is wanted, as a pattern of a shell finds them beside each other.
+/// A file that cannot be read is none.
+pub fn holds_manifest(path: &Path) -> bool {
+    let Ok(content) = Disk.read(path) else { return false };
+    let mut log = Log::default();
+    let (file, text) = log.add_text("", content);
+    yaml::parse(file, text.content(), &mut log).first().is_some_and(is_manifest)
+}
+
+fn is_manifest(document: &tree::Node) -> bool {
+    let has = |key| document.get(key).is_some();
+    has("apiVersion") && has("kind") && !has("version")
+}
+
 fn read(source: &dyn Source, path: &Path, strictness: Strictness, log: &mut Log) -> Option<Scenario> {
     let shown = path.display();
     let content = match source.read(path) {
@@ -135,6 +149,14 @@ fn read(source: &dyn Source, path: &Path, strictness: Strictness, log: &mut Log)
     if let Some(second) = documents.get(1) {
         let message = "a scenario is one document, and here a second one begins";
         log.push(error(Code::Syntax, message).at(second.span).help("policies stand under `policies`"));
+    }
+    if is_manifest(document) {
+        log.push(
+            error(Code::WrongType, format!("`{shown}` is a Kubernetes manifest, not a scenario"))
+                .at(document.span)
+                .help("name the scenario that lists this file under `policies:`"),
+        );
+        return None;
     }
     let raw = raw::read::scenario(document, log)?;
     check::check(&raw, path, source, strictness, log)

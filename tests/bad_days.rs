@@ -15,23 +15,75 @@ use leakproof::model::document::{Cell, Document};
 use leakproof::model::verdict::Verdict;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use place::{PROGRAM, Place, has_lab, scenario, until_agents_run};
+use place::{Needs, PROGRAM, Place, scenario, until_agents_run};
 
 mod place;
 #[path = "../benches/world/mod.rs"]
 mod world;
 
+fn main() -> std::process::ExitCode {
+    place::run(vec![
+        place::test(
+            "a_signal_at_any_moment_ends_a_run_with_its_code_and_leaves_nothing",
+            Needs::Lab,
+            a_signal_at_any_moment_ends_a_run_with_its_code_and_leaves_nothing,
+        ),
+        place::test(
+            "two_hundred_signals_at_two_hundred_moments_leave_nothing",
+            Needs::Lab,
+            two_hundred_signals_at_two_hundred_moments_leave_nothing,
+        )
+        .with_ignored_flag(true),
+        place::test(
+            "a_scenario_of_100_megabytes_is_refused_at_once",
+            Needs::Nothing,
+            a_scenario_of_100_megabytes_is_refused_at_once,
+        ),
+        place::test(
+            "interrupts_end_a_run_with_their_code_and_leave_nothing",
+            Needs::Lab,
+            interrupts_end_a_run_with_their_code_and_leave_nothing,
+        ),
+        place::test("a_killed_run_leaves_no_process", Needs::Lab, a_killed_run_leaves_no_process),
+        place::test("with_every_server_dead_nothing_is_denied", Needs::Lab, with_every_server_dead_nothing_is_denied),
+        place::test(
+            "a_pace_that_cannot_be_held_is_refused_with_one_that_can",
+            Needs::Lab,
+            a_pace_that_cannot_be_held_is_refused_with_one_that_can,
+        ),
+        place::test(
+            "a_large_baseline_tries_again_what_an_agent_slept_through_and_nothing_else",
+            Needs::Lab,
+            a_large_baseline_tries_again_what_an_agent_slept_through_and_nothing_else,
+        ),
+        place::test(
+            "two_runs_at_once_do_not_disturb_each_other",
+            Needs::Lab,
+            two_runs_at_once_do_not_disturb_each_other,
+        ),
+        place::test(
+            "a_full_disk_is_told_and_does_not_change_a_verdict",
+            Needs::Lab,
+            a_full_disk_is_told_and_does_not_change_a_verdict,
+        ),
+        place::test("a_reader_that_stops_reading_is_no_error", Needs::Lab, a_reader_that_stops_reading_is_no_error),
+        place::test(
+            "running_out_of_descriptors_is_never_a_denial",
+            Needs::Lab,
+            running_out_of_descriptors_is_never_a_denial,
+        ),
+    ])
+}
+
 /// Held by every run that others may go on beside, and by the one that takes the whole machine alone.
 static MACHINE: RwLock<()> = RwLock::new(());
 
-/// Nothing where this machine has no lab.
-fn beside_others() -> Option<RwLockReadGuard<'static, ()>> {
-    has_lab().then(|| MACHINE.read().unwrap_or_else(PoisonError::into_inner))
+fn beside_others() -> RwLockReadGuard<'static, ()> {
+    MACHINE.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Likewise.
-fn alone() -> Option<RwLockWriteGuard<'static, ()>> {
-    has_lab().then(|| MACHINE.write().unwrap_or_else(PoisonError::into_inner))
+fn alone() -> RwLockWriteGuard<'static, ()> {
+    MACHINE.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Longer than any run here may take: what is not over by then hangs.
@@ -71,7 +123,7 @@ fn end(child: &mut Child) -> (ExitStatus, String) {
 
 /// Interrupts runs at moments spread evenly from their start to beyond their end.
 fn interrupt(moments: u32) {
-    let Some(_held) = beside_others() else { return };
+    let _held = beside_others();
     let place = Place::new();
     let begun = Instant::now();
     let (status, said) = end(&mut pipeline(&place, &[]));
@@ -100,18 +152,15 @@ fn interrupt(moments: u32) {
     assert!(met > moments / 2, "{met} of {moments} signals met a run");
 }
 
-#[test]
 fn a_signal_at_any_moment_ends_a_run_with_its_code_and_leaves_nothing() {
     interrupt(10);
 }
 
-#[test]
-#[ignore = "takes minutes: cargo test --test bad_days -- --ignored"]
+/// takes minutes: cargo test --test bad_days -- --ignored
 fn two_hundred_signals_at_two_hundred_moments_leave_nothing() {
     interrupt(200);
 }
 
-#[test]
 fn a_scenario_of_100_megabytes_is_refused_at_once() {
     let place = Place::new();
     let file = place.file("huge.yaml");
@@ -122,9 +171,8 @@ fn a_scenario_of_100_megabytes_is_refused_at_once() {
     assert!(began.elapsed() < Duration::from_secs(10));
 }
 
-#[test]
 fn interrupts_end_a_run_with_their_code_and_leave_nothing() {
-    let Some(_held) = beside_others() else { return };
+    let _held = beside_others();
     for (name, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
         let place = Place::new();
         let mut child = pipeline(&place, &LASTS);
@@ -137,9 +185,8 @@ fn interrupts_end_a_run_with_their_code_and_leave_nothing() {
     }
 }
 
-#[test]
 fn a_killed_run_leaves_no_process() {
-    let Some(_held) = beside_others() else { return };
+    let _held = beside_others();
     let place = Place::new();
     let mut child = pipeline(&place, &LASTS);
     until_agents_run(&place, &mut child);
@@ -149,9 +196,8 @@ fn a_killed_run_leaves_no_process() {
 }
 
 /// Seen in a peer: all its servers were crash-looping, and it printed every denied cell as right.
-#[test]
 fn with_every_server_dead_nothing_is_denied() {
-    let Some(_held) = beside_others() else { return };
+    let _held = beside_others();
     let place = Place::new();
     let json = place.file("run.json");
     let listeners = [
@@ -179,9 +225,8 @@ fn with_every_server_dead_nothing_is_denied() {
     assert_eq!(status.code(), Some(6), "{said}");
 }
 
-#[test]
 fn a_pace_that_cannot_be_held_is_refused_with_one_that_can() {
-    let Some(_held) = alone() else { return };
+    let _held = alone();
     let place = Place::new();
     // Nearly a million attempts a second.
     let json = place.file("run.json");
@@ -196,9 +241,8 @@ fn a_pace_that_cannot_be_held_is_refused_with_one_that_can() {
 
 /// The agents of a large matrix go through the baseline once and rest. What one of them could not see is tried again, and
 /// what was seen is not.
-#[test]
 fn a_large_baseline_tries_again_what_an_agent_slept_through_and_nothing_else() {
-    let Some(_held) = alone() else { return };
+    let _held = alone();
     let place = Place::new();
     let json = place.file("run.json");
     let folder = place.file("world");
@@ -235,9 +279,8 @@ fn a_large_baseline_tries_again_what_an_agent_slept_through_and_nothing_else() {
     place.assert_nothing_left();
 }
 
-#[test]
 fn two_runs_at_once_do_not_disturb_each_other() {
-    let Some(_held) = beside_others() else { return };
+    let _held = beside_others();
     let place = Place::new();
     let children: Vec<_> = (0..2)
         .map(|_| {
@@ -258,9 +301,8 @@ fn two_runs_at_once_do_not_disturb_each_other() {
     place.assert_no_files_left();
 }
 
-#[test]
 fn a_full_disk_is_told_and_does_not_change_a_verdict() {
-    let Some(_held) = beside_others() else { return };
+    let _held = beside_others();
     let place = Place::new();
     let output = place
         .leakproof()
@@ -275,9 +317,8 @@ fn a_full_disk_is_told_and_does_not_change_a_verdict() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("ai-data-pipeline"), "the verdict is shown all the same");
 }
 
-#[test]
 fn a_reader_that_stops_reading_is_no_error() {
-    let Some(_held) = beside_others() else { return };
+    let _held = beside_others();
     let place = Place::new();
     let mut child = place
         .leakproof()
@@ -295,9 +336,8 @@ fn a_reader_that_stops_reading_is_no_error() {
     assert!(!said.contains("panicked"), "{said}");
 }
 
-#[test]
 fn running_out_of_descriptors_is_never_a_denial() {
-    let Some(_held) = beside_others() else { return };
+    let _held = beside_others();
     // From a limit at which nothing starts to one at which all is well: no verdict may be wrong on the way.
     for files in [12, 24, 32, 48, 64, 96] {
         let place = Place::new();

@@ -12,9 +12,9 @@ use super::output::{self, Look};
 use super::reports::ReportFiles;
 use crate::exit::{self, Exit};
 use crate::model::document::{Document, Strictness};
-use crate::report;
+use crate::report::{self, totals::Total};
 use crate::run::{self, Again, ClusterOptions, Connected, Ground, Keep, Need, Order, Pick, Stop, Until, Vigil};
-use crate::scenario::Scenario;
+use crate::scenario::{self, Scenario};
 
 /// Arguments of `run`.
 #[derive(Debug, Clone, Args)]
@@ -143,15 +143,27 @@ pub async fn run(arguments: &RunArguments, ground: &Ground, look: &Look) -> io::
         Err(code) => return Ok(code),
     };
     let stop = Stop::on_signals();
-    let mut gravest = 0;
+    let mut totals = Vec::new();
+    let several = arguments.scenarios.len() > 1;
     for file in &arguments.scenarios {
-        let code = one(arguments, file, &site, None, ground, look, &stop).await?;
-        gravest = exit::gravest(gravest, code);
+        // A pattern of a shell finds policies beside their scenarios.
+        if several && scenario::holds_manifest(file) {
+            output::complain(&format!("`{}` is a manifest, not a scenario: skipped", file.display()));
+            continue;
+        }
+        totals.push(one(arguments, file, &site, None, ground, look, &stop).await?);
         if stop.pulled() {
             break;
         }
     }
-    Ok(gravest)
+    if totals.is_empty() {
+        output::complain("none of these files is a scenario");
+        return Ok(exit::USAGE);
+    }
+    if several {
+        output::print(|w| report::totals::render(&totals, &look.style(), w))?;
+    }
+    Ok(totals.iter().fold(0, |gravest, total| exit::gravest(gravest, total.code)))
 }
 
 /// Where scenarios are run, made ready once for all of them.
@@ -299,10 +311,11 @@ pub(super) async fn one(
     ground: &Ground,
     look: &Look,
     stop: &Stop,
-) -> io::Result<u8> {
+) -> io::Result<Total> {
+    let nothing = |code| Total { name: file.display().to_string(), code, judged: None };
     let scenario = match arguments.load(file, site.reading(), look) {
         Ok(scenario) => scenario,
-        Err(code) => return Ok(code),
+        Err(code) => return Ok(nothing(code)),
     };
     let artifacts = arguments.artifacts();
     let order = Order {
@@ -337,7 +350,7 @@ pub(super) async fn one(
         Ok(document) => document,
         Err(refusal) => {
             output::complain(&run::chain(&refusal));
-            return Ok(refusal.exit());
+            return Ok(nothing(refusal.exit()));
         }
     };
     for error in &document.left_behind {
@@ -351,7 +364,8 @@ pub(super) async fn one(
     written?;
     // A watch without another end is ended by a signal as it is meant to be: then what was seen decides.
     let ended_by_signal = vigil.is_some_and(|vigil| matches!(vigil.until, Until::Told(_))) && document.watch.is_some();
-    Ok(if ended_by_signal { code } else { stop.code().unwrap_or(code) })
+    let code = if ended_by_signal { code } else { stop.code().unwrap_or(code) };
+    Ok(Total { name: document.scenario.name.clone(), code, judged: Some((document.counts, document.took_us)) })
 }
 
 /// A duration with its unit: `300ms`, `10s`, `1m30s`.

@@ -110,7 +110,8 @@ pub async fn watch(arguments: &WatchArguments, ground: &Ground, look: &Look) -> 
         Err(code) => return Ok(code),
     };
     let stop = Stop::on_signals();
-    run::one(&arguments.run, scenario, &site, Some(arguments.vigil()), ground, look, &stop).await
+    let total = run::one(&arguments.run, scenario, &site, Some(arguments.vigil()), ground, look, &stop).await?;
+    Ok(total.code)
 }
 
 impl WatchArguments {

@@ -2,12 +2,13 @@
 
 #![allow(dead_code, reason = "every test target takes what it needs")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-#![allow(clippy::print_stderr, reason = "a test that is passed over says why")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use libtest_mimic::{Arguments, Completion, Trial};
 use tempfile::TempDir;
 
 /// The program under test.
@@ -86,17 +87,40 @@ impl Place {
     }
 }
 
-/// Whether this machine has a lab; a test that needs one is passed over where not.
-pub fn has_lab() -> bool {
+/// What a test needs of this machine.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    Nothing,
+    /// The lab. Without one the test is ignored with the reason, and not passed.
+    Lab,
+}
+
+/// A test as `cargo test` lists it.
+pub fn test(name: &'static str, needs: Needs, body: fn()) -> Trial {
+    Trial::ignorable_test(name, move || {
+        if needs == Needs::Lab && !has_lab() {
+            return Ok(Completion::ignored_with("this machine has no lab"));
+        }
+        body();
+        Ok(Completion::Completed)
+    })
+}
+
+/// Runs tests as the arguments of `cargo test` say.
+pub fn run(tests: Vec<Trial>) -> std::process::ExitCode {
+    libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
+}
+
+/// Whether this machine has a lab, or must have one.
+fn has_lab() -> bool {
     if std::env::var_os("LEAKPROOF_REQUIRE_LAB").is_some() {
         return true;
     }
-    let there = nix::unistd::Uid::effective().is_root()
-        || Command::new("unshare").args(["-Urn", "true"]).status().is_ok_and(|status| status.success());
-    if !there {
-        eprintln!("ignored: this machine has no lab");
-    }
-    there
+    static LAB: OnceLock<bool> = OnceLock::new();
+    *LAB.get_or_init(|| {
+        nix::unistd::Uid::effective().is_root()
+            || Command::new("unshare").args(["-Urn", "true"]).status().is_ok_and(|status| status.success())
+    })
 }
 
 /// Waits until the run's agents are up, so that a signal meets it in full flight.
