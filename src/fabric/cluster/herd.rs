@@ -96,7 +96,10 @@ impl Herd {
                         Some(State::Stuck(why)) => return stuck(why.clone()),
                         Some(State::Ended(why)) => return stuck(why.clone()),
                         Some(State::Going) => return stuck("somebody deletes it".into()),
-                        Some(State::Coming(what)) => missing.push(format!("pod {place} ({what})")),
+                        Some(State::Coming(what)) => {
+                            let remedy = remedy(what, waiting.image, waiting.context);
+                            missing.push(format!("pod {place} ({what}{remedy})"));
+                        }
                         None => missing.push(format!("pod {place}")),
                     }
                 }

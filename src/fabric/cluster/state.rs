@@ -66,6 +66,10 @@ pub(super) fn state(pod: &Pod) -> State {
     if let Some(condition) = refused {
         let message = condition.message.clone().unwrap_or_default();
         return match condition.reason.as_deref() {
+            // A taint may be of the moment: a node has one while its network plugin is upgraded.
+            Some("Unschedulable") if message.contains("untolerated taint") => {
+                State::Coming(format!("Unschedulable: {message}"))
+            }
             Some("Unschedulable") => State::Stuck(format!("Unschedulable: {message}")),
             reason => State::Coming(format!("{}: {message}", reason.unwrap_or("not scheduled yet"))),
         };
@@ -153,6 +157,12 @@ mod tests {
                     "reason": "Unschedulable", "message": "0/3 nodes are available" } ] }),
                 State::Stuck("Unschedulable: 0/3 nodes are available".into()),
                 "no node takes it",
+            ),
+            (
+                json!({ "phase": "Pending", "conditions": [ { "type": "PodScheduled", "status": "False", "reason":
+                    "Unschedulable", "message": "0/3 nodes are available: 1 node(s) had untolerated taint(s)" } ] }),
+                State::Coming("Unschedulable: 0/3 nodes are available: 1 node(s) had untolerated taint(s)".into()),
+                "a node is tainted while its network plugin is upgraded",
             ),
             (
                 json!({ "phase": "Failed", "reason": "Evicted", "message": "The node was low on memory" }),
