@@ -3,6 +3,7 @@
 //! No matching and no defaulting happens here: whether a list was absent or empty stays visible, because the oracle and
 //! the lab each do their own reading of that, and their agreement would prove nothing if they shared it.
 
+pub mod calico_selector;
 pub mod network_policy;
 pub mod selector;
 pub mod unknown;
