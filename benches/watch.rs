@@ -360,6 +360,7 @@ fn draw_out(document: &mut Document) {
                 call,
                 right_before_us: Some(first - 100_000),
                 first_wrong_us: first,
+                first_wrong_by_us: None,
                 last_wrong_us: last,
                 right_after_us: Some(last + 100_000),
                 attempts: 4,

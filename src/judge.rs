@@ -279,7 +279,7 @@ impl Judge {
     /// Takes a sighting. Those of flows and endpoints that are not of this stage are passed over.
     pub fn see(&mut self, sighting: &Sighting) {
         match sighting {
-            Sighting::Tried { flow, first_number, count, first, last, slowest, outcome } => {
+            Sighting::Tried { flow, first_number, count, first, last, left_within, slowest, outcome } => {
                 let Some(place) = self.set.place(*flow) else { return };
                 let cell = &mut self.cells[place];
                 if cell.alarmed_by(outcome) && *last >= self.rules.sent && cell.counted != Counted::Lost {
@@ -287,7 +287,7 @@ impl Judge {
                 }
                 let fate = Fate::Seen(outcome.clone());
                 let (number, count) = (*first_number, (*count).max(1));
-                let span = Span::new(number, count, *first, *last, *slowest, fate);
+                let span = Span::new(number, count, *first, *last, *slowest, fate).left_within(*left_within);
                 cell.ledger.tried(span, &self.rules);
                 self.enqueue(place);
             }

@@ -30,7 +30,7 @@ use crate::model::observation::{Blindness, Outcome};
 use crate::model::port::{Port, Protocol};
 
 /// The version of these messages. Harness and agent must speak the same.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// The longest line either side reads, in bytes: a plan for 50,000 cells fits.
 pub const MAX_LINE: usize = 16 * 1024 * 1024;
@@ -302,6 +302,9 @@ pub enum Record {
         /// Launch of the last.
         #[serde(rename = "l")]
         last: Moment,
+        /// The packet of each had left by so long after its launch, in nanoseconds.
+        #[serde(rename = "w", default)]
+        left_within: u64,
         /// The longest from launch to outcome, in nanoseconds.
         #[serde(rename = "s")]
         slowest: u64,

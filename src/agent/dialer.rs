@@ -318,7 +318,10 @@ pub fn launch(state: &Rc<State>, subject: Subject, dial: Dial, patience: Patienc
         told(&outcome);
         state.ledger.borrow_mut().settle(ticket, outcome, clock::now());
     };
-    match dial.launch(now) {
+    let launched = dial.launch(now);
+    // On a busy machine the packet leaves long after the launch was noted: what it tells is of some moment between.
+    state.ledger.borrow_mut().left(ticket, clock::now());
+    match launched {
         Err(outcome) => settle(state, outcome),
         Ok(attempt) => {
             let state = Rc::clone(state);

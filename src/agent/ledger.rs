@@ -47,6 +47,8 @@ struct Launched {
     count: u32,
     first: Moment,
     last: Moment,
+    /// The packet had left by so long after the launch, in nanoseconds.
+    left_within: u64,
     settled: Option<(Outcome, u64)>,
 }
 
@@ -68,14 +70,20 @@ pub struct Ledger {
 impl Ledger {
     /// Notes that an attempt was launched at `at`.
     pub fn launch(&mut self, subject: Subject, at: Moment) -> Ticket {
-        self.queue.push_back(Launched { subject, count: 1, first: at, last: at, settled: None });
+        self.queue.push_back(Launched { subject, count: 1, first: at, last: at, left_within: 0, settled: None });
         Ticket(self.front + self.queue.len() as u64 - 1)
+    }
+
+    /// Notes that the system call which sends its packet had returned by `at`.
+    pub fn left(&mut self, ticket: Ticket, at: Moment) {
+        if let Some(attempt) = self.waiting(ticket) {
+            attempt.left_within = at.0.saturating_sub(attempt.first.0);
+        }
     }
 
     /// Notes what became of it, known at `now`.
     pub fn settle(&mut self, ticket: Ticket, outcome: Outcome, now: Moment) {
-        let place = ticket.0.checked_sub(self.front).and_then(|place| usize::try_from(place).ok());
-        if let Some(attempt) = place.and_then(|place| self.queue.get_mut(place)) {
+        if let Some(attempt) = self.waiting(ticket) {
             let took = now.0.saturating_sub(attempt.first.0);
             attempt.settled.get_or_insert((outcome, took));
         }
@@ -85,7 +93,8 @@ impl Ledger {
     /// Notes turns of one cell that came and went: one attempt number each.
     pub fn miss(&mut self, cell: u32, number: u32, count: u32, first: Moment, last: Moment) {
         let settled = Some((Outcome::Failed { why: Failure::Missed }, 0));
-        self.queue.push_back(Launched { subject: Subject::Cell { cell, number }, count, first, last, settled });
+        let subject = Subject::Cell { cell, number };
+        self.queue.push_back(Launched { subject, count, first, last, left_within: 0, settled });
         self.advance();
     }
 
@@ -105,13 +114,13 @@ impl Ledger {
     /// Notes that a nonce arrived.
     pub fn deliver(&mut self, cell: u32, number: u32, at: Moment) {
         if let Some(run) = self.delivered.get_mut(&cell) {
-            if run.holds(number) || run.extend(number, 1, at, at, 0, &()) {
+            if run.holds(number) || run.extend(&Run::new(number, at, ())) {
                 return;
             }
         } else if self.delivered.len() >= MAX_OPEN {
             self.close_runs();
         }
-        if let Some(old) = self.delivered.insert(cell, Run::new(number, 1, at, at, 0, ())) {
+        if let Some(old) = self.delivered.insert(cell, Run::new(number, at, ())) {
             self.outbox.push(delivered_record(cell, &old));
         }
     }
@@ -148,39 +157,35 @@ impl Ledger {
         self.queue.len()
     }
 
+    fn waiting(&mut self, ticket: Ticket) -> Option<&mut Launched> {
+        let place = ticket.0.checked_sub(self.front).and_then(|place| usize::try_from(place).ok());
+        place.and_then(|place| self.queue.get_mut(place))
+    }
+
     fn advance(&mut self) {
         while self.queue.front().is_some_and(|attempt| attempt.settled.is_some()) {
             self.front += 1;
-            if let Some(Launched { subject, count, first, last, settled: Some((outcome, took)) }) =
+            if let Some(Launched { subject, count, first, last, left_within, settled: Some((outcome, took)) }) =
                 self.queue.pop_front()
             {
-                self.enter(subject, count, first, last, took, outcome);
+                let run =
+                    |number| Run { first_number: number, count, first, last, left_within, slowest: took, outcome };
+                self.enter(subject, run);
             }
         }
     }
 
-    fn enter(&mut self, subject: Subject, count: u32, first: Moment, last: Moment, took: u64, outcome: Outcome) {
+    fn enter(&mut self, subject: Subject, run: impl FnOnce(u32) -> Run<Outcome>) {
         match subject {
             Subject::Cell { cell, number } => {
-                if let Some(run) = self.tried.get_mut(&cell)
-                    && run.extend(number, count, first, last, took, &outcome)
-                {
-                    return;
-                }
-                if let Some(old) = self.tried.insert(cell, Run::new(number, count, first, last, took, outcome)) {
+                if let Some(old) = join_or_replace(&mut self.tried, cell, run(number)) {
                     self.outbox.push(tried_record(cell, old));
                 }
             }
             Subject::Own { to, protocol } => {
                 // Self-dials have no numbers: every one follows on the last.
                 let number = self.own.get(&(to, protocol)).map_or(0, Run::next);
-                if let Some(run) = self.own.get_mut(&(to, protocol))
-                    && run.extend(number, count, first, last, took, &outcome)
-                {
-                    return;
-                }
-                let run = Run::new(0, count, first, last, took, outcome);
-                if let Some(old) = self.own.insert((to, protocol), run) {
+                if let Some(old) = join_or_replace(&mut self.own, (to, protocol), run(number)) {
                     self.outbox.push(own_record(to, protocol, old));
                 }
             }
@@ -200,9 +205,21 @@ impl Ledger {
     }
 }
 
+/// Joins attempts to the open run they follow; where they do not, they begin a new one, and the old one is given back.
+fn join_or_replace<K: Eq + std::hash::Hash>(
+    open: &mut HashMap<K, Run<Outcome>>,
+    of: K,
+    new: Run<Outcome>,
+) -> Option<Run<Outcome>> {
+    if open.get_mut(&of).is_some_and(|run| run.extend(&new)) {
+        return None;
+    }
+    open.insert(of, new)
+}
+
 fn tried_record(cell: u32, run: Run<Outcome>) -> Record {
-    let Run { first_number, count, first, last, slowest, outcome } = run;
-    Record::Tried { cell, first_number, count, first, last, slowest, outcome }
+    let Run { first_number, count, first, last, left_within, slowest, outcome } = run;
+    Record::Tried { cell, first_number, count, first, last, left_within, slowest, outcome }
 }
 
 fn delivered_record(cell: u32, run: &Run<()>) -> Record {
@@ -243,7 +260,21 @@ mod tests {
         slowest: u64,
         outcome: Outcome,
     ) -> Record {
-        Record::Tried { cell, first_number, count, first: Moment(first), last: Moment(last), slowest, outcome }
+        let (first, last) = (Moment(first), Moment(last));
+        Record::Tried { cell, first_number, count, first, last, left_within: 0, slowest, outcome }
+    }
+
+    #[test]
+    fn by_when_packets_had_left_is_recorded_with_the_latest_of_a_run() {
+        let mut ledger = Ledger::default();
+        for (number, at, left) in [(0, 10, 11), (1, 20, 27), (2, 30, 32)] {
+            let ticket = ledger.launch(cell(1, number), Moment(at));
+            ledger.left(ticket, Moment(left));
+            ledger.settle(ticket, SILENT, Moment(at + 100));
+        }
+        ledger.close(Moment(200));
+        let [Record::Tried { count: 3, left_within, .. }] = records(&mut ledger)[..] else { panic!("one run") };
+        assert_eq!(left_within, 7);
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub struct Run<O> {
     pub first: Moment,
     /// When the last was.
     pub last: Moment,
+    /// The packet of each had left by so long after its launch, in nanoseconds.
+    pub left_within: u64,
     /// The longest from launch to outcome, in nanoseconds.
     pub slowest: u64,
     /// What became of each.
@@ -20,9 +22,9 @@ pub struct Run<O> {
 }
 
 impl<O: PartialEq> Run<O> {
-    /// Starts a run.
-    pub fn new(first_number: u32, count: u32, first: Moment, last: Moment, slowest: u64, outcome: O) -> Self {
-        Self { first_number, count, first, last, slowest, outcome }
+    /// Starts a run of one.
+    pub fn new(first_number: u32, at: Moment, outcome: O) -> Self {
+        Self { first_number, count: 1, first: at, last: at, left_within: 0, slowest: 0, outcome }
     }
 
     /// The number that would follow.
@@ -36,14 +38,15 @@ impl<O: PartialEq> Run<O> {
     }
 
     /// Takes in further attempts if they follow without a gap and have the same outcome; says whether it did.
-    pub fn extend(&mut self, number: u32, count: u32, first: Moment, last: Moment, slowest: u64, outcome: &O) -> bool {
-        if number != self.next() || *outcome != self.outcome {
+    pub fn extend(&mut self, next: &Self) -> bool {
+        if next.first_number != self.next() || next.outcome != self.outcome {
             return false;
         }
-        self.count = self.count.saturating_add(count);
-        self.first = self.first.min(first);
-        self.last = self.last.max(last);
-        self.slowest = self.slowest.max(slowest);
+        self.count = self.count.saturating_add(next.count);
+        self.first = self.first.min(next.first);
+        self.last = self.last.max(next.last);
+        self.left_within = self.left_within.max(next.left_within);
+        self.slowest = self.slowest.max(next.slowest);
         true
     }
 }

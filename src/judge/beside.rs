@@ -151,6 +151,7 @@ mod tests {
             call: Call::Outage,
             right_before_us: Some(9_900 * MS),
             first_wrong_us: 10_000 * MS,
+            first_wrong_by_us: None,
             last_wrong_us: 10_500 * MS,
             right_after_us: Some(10_600 * MS),
             attempts: 5,

@@ -107,6 +107,7 @@ impl Persisted {
                 // It got through, so it was sent after the one that did not.
                 let sent = spell.right_before.map_or(one.earliest, |before| before.max(one.earliest));
                 spell.first_wrong = spell.first_wrong.min(sent);
+                spell.first_wrong_by = spell.first_wrong_by.min(one.latest.max(sent));
                 spell.last_wrong = spell.last_wrong.max(sent);
                 spell.attempts = spell.attempts.saturating_add(1);
                 spell.persistent = spell.persistent.saturating_add(1);
@@ -138,6 +139,7 @@ impl Through {
             call: self.call,
             right_before: Some(self.launched),
             first_wrong: self.earliest,
+            first_wrong_by: self.latest,
             last_wrong: self.earliest,
             right_after: self.shut,
             attempts: 1,

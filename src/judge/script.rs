@@ -224,6 +224,7 @@ impl Script {
                     count: 1,
                     first: launch,
                     last: launch,
+                    left_within: Duration::ZERO,
                     slowest: heard.since(launch),
                     outcome,
                 },

@@ -48,6 +48,8 @@ pub(super) struct Span {
     pub(super) count: u32,
     pub(super) first: Moment,
     pub(super) last: Moment,
+    /// The packet of each had left by so long after its launch.
+    left_within: Duration,
     pub(super) slowest: Duration,
     pub(super) fate: Fate,
     row: Row,
@@ -95,7 +97,19 @@ impl Span {
     /// Attempts as one record tells of them.
     pub(super) fn new(number: u32, count: u32, first: Moment, last: Moment, slowest: Duration, fate: Fate) -> Self {
         let last = if count > 1 { last.max(first) } else { first };
-        Self { number, count, first, last, slowest, fate, row: Row { number, count, first, last } }
+        let row = Row { number, count, first, last };
+        Self { number, count, first, last, left_within: Duration::ZERO, slowest, fate, row }
+    }
+
+    /// The same, with packets that left so long after their launch at the latest.
+    pub(super) fn left_within(mut self, left_within: Duration) -> Self {
+        self.left_within = left_within;
+        self
+    }
+
+    /// By when the first packet had left.
+    pub(super) fn first_left_by(&self) -> Moment {
+        self.first.plus(self.left_within)
     }
 
     /// One past the last number; wide, since the numbers may go up to the end of theirs.

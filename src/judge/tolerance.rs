@@ -116,6 +116,7 @@ mod tests {
             call: Call::Outage,
             right_before: before.map(at),
             first_wrong: at(first),
+            first_wrong_by: at(first),
             last_wrong: at(last),
             right_after: after.map(at),
             attempts: 1,

@@ -82,8 +82,13 @@ pub(super) fn bearing(fate: &Fate, right: Option<Verdict>, deny: DenyForm) -> Be
 pub(super) struct Spell {
     pub(super) call: Call,
     pub(super) right_before: Option<Moment>,
+    /// Launch of the first wrong attempt.
     pub(super) first_wrong: Moment,
+    /// By when its packet had left.
+    pub(super) first_wrong_by: Moment,
+    /// Launch of the last wrong attempt: its packet left no earlier.
     pub(super) last_wrong: Moment,
+    /// By when the packet of the first right attempt after had left.
     pub(super) right_after: Option<Moment>,
     pub(super) attempts: u32,
     /// How many of them were turned away with an answer (refused, no way there) rather than met with silence: that is
@@ -96,7 +101,7 @@ pub(super) struct Spell {
 impl Spell {
     /// The shortest it can have been. What got through to long attempts alone was shut to the short ones between them.
     pub(super) fn least(&self) -> Duration {
-        if self.is_of_long() { Duration::ZERO } else { self.last_wrong.since(self.first_wrong) }
+        if self.is_of_long() { Duration::ZERO } else { self.last_wrong.since(self.first_wrong_by) }
     }
 
     /// The longest it can have been; none where it is not over.
@@ -167,7 +172,7 @@ impl Track {
 
     fn right(&mut self, span: &Span, weight: Weight) {
         if let Some(mut spell) = self.open.take() {
-            spell.right_after = Some(span.first);
+            spell.right_after = Some(span.first_left_by());
             self.close(spell);
         }
         self.right_since.get_or_insert(span.first);
@@ -198,6 +203,7 @@ impl Track {
             call,
             right_before: self.last_right,
             first_wrong: span.first,
+            first_wrong_by: span.first_left_by(),
             last_wrong: span.last,
             right_after: None,
             attempts: span.count,

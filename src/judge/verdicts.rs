@@ -211,6 +211,7 @@ impl Sentence<'_> {
             call: spell.call,
             right_before_us: spell.right_before.map(micros),
             first_wrong_us: micros(spell.first_wrong),
+            first_wrong_by_us: Some(micros(spell.first_wrong_by)),
             last_wrong_us: micros(spell.last_wrong),
             right_after_us: spell.right_after.map(micros),
             attempts: spell.attempts,

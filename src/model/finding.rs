@@ -183,9 +183,12 @@ pub struct Window {
     pub right_before_us: Option<u64>,
     /// Launch of the first wrong attempt.
     pub first_wrong_us: u64,
+    /// By when the packet of that attempt had left: on a busy machine that is later than its launch. None: the launch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_wrong_by_us: Option<u64>,
     /// Launch of the last wrong attempt.
     pub last_wrong_us: u64,
-    /// Launch of the first right attempt after; none if there was none before the stage ended. Of a window that only long
+    /// By when the packet of the first right attempt after had left; none if there was none before the stage ended. Of a window that only long
     /// attempts saw: when a repeat of a later one had been sent in vain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub right_after_us: Option<u64>,
@@ -207,7 +210,7 @@ impl Window {
     /// The shortest it can have been.
     pub fn least_us(&self) -> u64 {
         match self.seen_by() {
-            SeenBy::Any => self.last_wrong_us.saturating_sub(self.first_wrong_us),
+            SeenBy::Any => self.last_wrong_us.saturating_sub(self.first_wrong_by_us.unwrap_or(self.first_wrong_us)),
             SeenBy::LongAttempts => 0,
         }
     }

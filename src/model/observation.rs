@@ -115,6 +115,8 @@ pub enum Sighting {
         first: Moment,
         /// When the last was launched.
         last: Moment,
+        /// The packet of each had left by so long after its launch: the system call that sends it had returned.
+        left_within: Duration,
         /// The longest any of them took from launch to outcome.
         slowest: Duration,
         /// What became of each.

@@ -14,12 +14,13 @@ use crate::wire::Record;
 /// cannot be (a self-dial at port zero) gives nothing.
 pub fn translate(endpoint: EndpointId, record: Record, ours: impl Fn(Moment) -> Moment) -> Option<Sighting> {
     Some(match record {
-        Record::Tried { cell, first_number, count, first, last, slowest, outcome } => Sighting::Tried {
+        Record::Tried { cell, first_number, count, first, last, left_within, slowest, outcome } => Sighting::Tried {
             flow: FlowId(cell),
             first_number,
             count,
             first: ours(first),
             last: ours(last),
+            left_within: Duration::from_nanos(left_within),
             slowest: Duration::from_nanos(slowest),
             outcome,
         },

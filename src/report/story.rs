@@ -204,6 +204,7 @@ mod tests {
             call: Call::Leak,
             right_before_us: before,
             first_wrong_us: 1_200_000,
+            first_wrong_by_us: None,
             last_wrong_us: 1_500_000,
             right_after_us: after,
             attempts: 31,

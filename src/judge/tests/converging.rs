@@ -222,9 +222,9 @@ fn a_flow_that_this_world_cannot_carry_is_counted_and_not_waited_for() {
     let mut judge = script.judge(meant(&script));
     let flow = script.id("b", "s");
     let sightings = script.sightings().into_iter().map(|(now, sighting)| match sighting {
-        Sighting::Tried { flow: this, first_number, count, first, last, slowest, .. } if this == flow => {
+        Sighting::Tried { flow: this, first_number, count, first, last, left_within, slowest, .. } if this == flow => {
             let outcome = Outcome::Unsupported { what: "SCTP".into() };
-            (now, Sighting::Tried { flow: this, first_number, count, first, last, slowest, outcome })
+            (now, Sighting::Tried { flow: this, first_number, count, first, last, left_within, slowest, outcome })
         }
         other => (now, other),
     });

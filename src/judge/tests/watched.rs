@@ -47,6 +47,41 @@ fn after_convergence_nothing_is_forgiven() {
 }
 
 #[test]
+fn a_window_is_bounded_by_when_packets_left_and_not_by_their_launch() {
+    // A flow is out for the attempts launched in 80 ms, 20 ms apart. Packets leave up to 15 ms after their launch.
+    let script = pods();
+    let cell = script.id("a", "s");
+    let (set, barred) = (script.set.clone(), barred(&script));
+    let script = script.reality(move |flow, launch| {
+        let out = set.table().find(flow) == Some(cell) && launch >= at(2000) && launch < at(2080);
+        if out || barred(flow) { Fact::Dropped } else { Fact::Arrives }
+    });
+    let mut judge = script.judge(meant(&script));
+    let mut over = at(0);
+    for (now, mut sighting) in script.sightings() {
+        if let Sighting::Tried { flow, left_within, .. } = &mut sighting
+            && *flow == cell
+        {
+            *left_within = Duration::from_millis(15);
+        }
+        judge.see(&sighting);
+        judge.standing(now);
+        over = now;
+    }
+    let judgement = judged(&script, &judge, over, "a", "s");
+    assert_eq!(judgement.call(), Call::Outage, "{judgement:?}");
+    let [window] = &judgement.windows[..] else { panic!("{:?}", judgement.windows) };
+    let launched = window.first_wrong_us;
+    let bounds = (window.right_before_us, window.first_wrong_by_us, window.last_wrong_us, window.right_after_us);
+    assert_eq!(
+        bounds,
+        (Some(launched - 20_000), Some(launched + 15_000), launched + 60_000, Some(launched + 95_000)),
+        "the outer two are where they can have been at most, the inner two at least"
+    );
+    assert_eq!(window.least_us(), 45_000, "no more than the packets prove");
+}
+
+#[test]
 fn a_long_attempt_that_gets_through_is_a_leak_though_no_short_one_did() {
     let script = enforced(pods(), Fact::Dropped);
     let mut judge = script.judge(meant(&script));

@@ -77,7 +77,16 @@ fn welcome(life: u64, oldest: u64) -> FromAgent {
 
 fn tried(number: u32) -> Record {
     let at = Moment(6_000_000_000 + u64::from(number));
-    Record::Tried { cell: 2, first_number: number, count: 1, first: at, last: at, slowest: 9, outcome: Outcome::Silent }
+    Record::Tried {
+        cell: 2,
+        first_number: number,
+        count: 1,
+        first: at,
+        last: at,
+        left_within: 3,
+        slowest: 9,
+        outcome: Outcome::Silent,
+    }
 }
 
 fn records(first: u64, records: Vec<Record>, mark: u64) -> FromAgent {
@@ -99,6 +108,7 @@ fn seen(number: u32) -> Sighting {
         count: 1,
         first: at,
         last: at,
+        left_within: Duration::from_nanos(3),
         slowest: Duration::from_nanos(9),
         outcome: Outcome::Silent,
     }
