@@ -1,5 +1,6 @@
 //! Options of commands that work in a cluster, and `leakproof clean`.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use clap::Args;
@@ -18,7 +19,7 @@ pub struct Which {
 }
 
 /// How probe pods are made there.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Cluster")]
 pub struct PodArguments {
     /// The agent's image; the default is what `leakproof image` makes and `kind load image-archive` loads
@@ -33,9 +34,9 @@ pub struct PodArguments {
     /// A Secret to pull the image with, copied into each namespace of the run; repeatable
     #[arg(long = "pull-secret", value_name = "NAMESPACE/NAME")]
     pub pull_secrets: Vec<PullSecret>,
-    /// What each pod requests: `cpu=10m`, `memory=16Mi`; repeatable, or with commas
-    #[arg(long = "request", value_name = "RESOURCE=QUANTITY", value_parser = pair, value_delimiter = ',')]
-    pub requests: Vec<(String, String)>,
+    /// What each pod requests, in place of `cpu=25m,memory=16Mi`; repeatable, or with commas. `none`: nothing at all
+    #[arg(long = "request", value_name = "RESOURCE=QUANTITY", value_parser = request, value_delimiter = ',')]
+    pub requests: Vec<Request>,
 }
 
 impl PodArguments {
@@ -47,7 +48,7 @@ impl PodArguments {
             node_selector: self.node_selector.iter().cloned().collect(),
             tolerations: self.tolerations.clone(),
             pull_secrets: self.pull_secrets.clone(),
-            requests: self.requests.iter().cloned().collect(),
+            requests: self.requests(default.requests),
             adopt: None,
         }
     }
@@ -64,8 +65,57 @@ impl PodArguments {
         all.extend(pairs("--node-selector", &self.node_selector));
         all.extend(self.tolerations.iter().map(|one| ("--toleration", one.to_string())));
         all.extend(self.pull_secrets.iter().map(|one| ("--pull-secret", one.to_string())));
-        all.extend(pairs("--request", &self.requests));
+        all.extend(self.requests.iter().map(|one| ("--request", one.to_string())));
         all.into_iter().flat_map(|(option, value)| [option.to_owned(), value]).collect()
+    }
+}
+
+/// A resource and how much of it is requested, or that nothing is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// So much of it.
+    Some(String, String),
+    /// Nothing of anything.
+    None,
+}
+
+impl std::fmt::Display for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Some(resource, quantity) => write!(f, "{resource}={quantity}"),
+            Self::None => f.write_str("none"),
+        }
+    }
+}
+
+fn request(text: &str) -> Result<Request, String> {
+    if text == "none" {
+        return Ok(Request::None);
+    }
+    let (resource, quantity) = pair(text)?;
+    // As the Kubernetes API reference has it ("Quantity"): digits, perhaps a fraction, and a suffix or an exponent.
+    let digits = quantity.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let suffix = &quantity[digits.len()..];
+    let number = digits.bytes().filter(|b| *b == b'.').count() <= 1
+        && digits.bytes().any(|b| b.is_ascii_digit())
+        && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    if number && ["", "m", "k", "M", "G", "Ki", "Mi", "Gi"].contains(&suffix) {
+        Ok(Request::Some(resource, quantity))
+    } else {
+        Err(format!("`{quantity}` is no quantity of {resource}: write it as `25m`, `0.5` or `16Mi`"))
+    }
+}
+
+impl PodArguments {
+    /// What each pod requests: the defaults, with what was said in their place.
+    fn requests(&self, defaults: BTreeMap<String, String>) -> BTreeMap<String, String> {
+        self.requests.iter().fold(defaults, |mut requests, one| {
+            match one {
+                Request::Some(resource, quantity) => drop(requests.insert(resource.clone(), quantity.clone())),
+                Request::None => requests.clear(),
+            }
+            requests
+        })
     }
 }
 
@@ -136,4 +186,32 @@ pub async fn clean(arguments: &CleanArguments, _look: &Look) -> io::Result<u8> {
         }
     }
     Ok(code.code())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_go_over_the_defaults_and_none_takes_them_all_away() {
+        let defaults = || ClusterOptions::default().requests;
+        let pairs = |all: &[(&str, &str)]| all.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+        let rows: [(&[&str], BTreeMap<String, String>); 4] = [
+            (&[], defaults()),
+            (&["cpu=100m"], pairs(&[("cpu", "100m"), ("memory", "16Mi")])),
+            (&["none"], BTreeMap::new()),
+            (&["none", "memory=0.5Gi"], pairs(&[("memory", "0.5Gi")])),
+        ];
+        for (given, expected) in rows {
+            let requests = given.iter().map(|one| request(one).unwrap()).collect();
+            let arguments = PodArguments { requests, ..PodArguments::default() };
+            assert_eq!(arguments.requests(defaults()), expected, "{given:?}");
+            let words: Vec<String> = arguments.requests.iter().map(ToString::to_string).collect();
+            assert_eq!(words, given, "a suggested command says the same");
+        }
+        assert!(!defaults().is_empty(), "a pod without requests is the first to be evicted");
+        for wrong in ["cpu", "cpu=", "cpu=much", "memory=16MiB", "cpu=1.2.3", "=1"] {
+            assert!(request(wrong).is_err(), "`{wrong}`");
+        }
+    }
 }

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::cluster::Which;
 use super::output::{self, Look};
+use super::run::On;
 use crate::exit::{self, Exit};
 use crate::model::checkup::{Checkup, State};
 use crate::report;
@@ -20,12 +21,15 @@ use crate::run::{self, CalicoMinor, Ground, Need};
         enforces policy in it and how that is, which of its versions do not fit together, and which rights are missing.\n\n\
         With --upgrade-to it also tells what is in use that this version of Calico treats otherwise.",
     after_help = "Exit code 4 where something is in the way of running anything.\n\n\
-        Examples:\n  leakproof doctor\n  leakproof doctor --context prod --upgrade-to 3.32"
+        Examples:\n  leakproof doctor\n  leakproof doctor --on cluster --context prod --upgrade-to 3.32"
 )]
 pub struct DoctorArguments {
     /// Which cluster.
     #[command(flatten)]
     pub which: Which,
+    /// Look at this alone; without it at both
+    #[arg(long, value_enum, value_name = "FABRIC")]
+    pub on: Option<On>,
     /// What an upgrade of Calico to this version would change
     #[arg(long, value_name = "VERSION")]
     pub upgrade_to: Option<CalicoMinor>,
@@ -59,8 +63,12 @@ pub async fn doctor(arguments: &DoctorArguments, ground: &Ground, look: &Look) -
         });
     }
     let mut checkup = Checkup::new();
-    run::doctor::machine(&mut checkup).await;
-    run::doctor::cluster(arguments.which.context.as_deref(), arguments.upgrade_to, &mut checkup).await;
+    if arguments.on != Some(On::Cluster) {
+        run::doctor::machine(&mut checkup).await;
+    }
+    if arguments.on != Some(On::Lab) {
+        run::doctor::cluster(arguments.which.context.as_deref(), arguments.upgrade_to, &mut checkup).await;
+    }
     output::print(|w| report::checkup::render(&checkup, look.style(), w))?;
     let mut code = match checkup.worst() {
         State::Fine | State::Note | State::Warning => Exit::Ok.code(),
