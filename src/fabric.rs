@@ -19,6 +19,7 @@ use crate::model::document::FabricInfo;
 use crate::model::endpoint::{Addresses, EndpointId};
 use crate::model::event::Listener;
 use crate::model::flow::Flow;
+use crate::model::foreign::ForeignPolicy;
 use crate::model::happening::{About, Turn};
 use crate::model::moment::Moment;
 use crate::scenario::{Change, Scenario, world::World};
@@ -76,6 +77,11 @@ pub trait Realised: Send + Sync {
 
     /// What a person should know of how this world differs from what the scenario thought of.
     fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Policies of somebody else that select endpoints of this world.
+    fn foreign(&self) -> Vec<ForeignPolicy> {
         Vec::new()
     }
 

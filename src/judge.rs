@@ -42,6 +42,7 @@
 mod aftermath;
 mod baseline;
 mod beside;
+mod broken;
 mod causes;
 mod cell;
 mod convergence;
@@ -83,6 +84,7 @@ use crate::model::verdict::{Intent, Meaning, Verdict};
 
 pub use baseline::{Baseline, BaselineStanding};
 pub use beside::lay_beside;
+pub use broken::{BrokenFlow, complaints, distrust, likely_causes};
 pub use causes::{causes, exit_of};
 pub use findings::{counts, findings};
 pub use judgement::{Ending, Judgement, Passing};

@@ -19,6 +19,7 @@ pub mod explanation;
 pub mod finding;
 pub mod flow;
 pub mod forecast;
+pub mod foreign;
 pub mod happening;
 pub mod labels;
 pub mod matrix;

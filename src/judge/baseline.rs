@@ -13,6 +13,7 @@ use crate::model::verdict::Verdict;
 use crate::model::watch::Standing;
 
 use super::Agents;
+use super::broken::BrokenFlow;
 use super::ends::Ends;
 use super::judgement::Judgement;
 use super::rules::{Proven, Rules, Who};
@@ -67,6 +68,11 @@ impl Baseline {
         let seen = vec![Seen::default(); cells.len()];
         let ends = Ends::new(who.names.len());
         Self { set: cells, rules, who, cells: seen, proven: 0, unsupported: 0, ends }
+    }
+
+    /// The names of whom it is about.
+    pub fn who(&self) -> &Who {
+        &self.who
     }
 
     /// What it is judged by.
@@ -126,30 +132,12 @@ impl Baseline {
     }
 
     /// The cells that were not reached, and what was seen instead. Empty in a sound world.
-    pub fn broken(&self) -> Vec<(FlowId, Flow, Observation)> {
+    pub fn broken(&self) -> Vec<BrokenFlow> {
         let cells = self.set.iter().zip(&self.cells);
         cells
             .filter(|(_, cell)| cell.proof.is_none() && !cell.unsupported())
             .map(|((id, flow), cell)| (id, *flow, cell.observation()))
             .collect()
-    }
-
-    /// One sentence on a broken cell.
-    pub fn describe(&self, flow: &Flow, observation: &Observation) -> String {
-        let how = match observation {
-            Observation::Reached => "reached".into(),
-            Observation::Delivered => "attempts arrive, but no answer comes back".into(),
-            Observation::HalfOpen => "a handshake, but no proof of who answered".into(),
-            Observation::SomeoneElse { who } => format!("somebody else answered: {who}"),
-            Observation::Translated { seen } => format!("reached, seen as {seen}"),
-            Observation::Silent { attempts } => format!("silent, {attempts} attempts"),
-            Observation::Refused { how, .. } => how.to_string(),
-            Observation::Unreachable { error } => format!("unreachable: {error}"),
-            Observation::Unsupported { what } => format!("this world lacks {what}"),
-            Observation::Mixed { reached, silent } => format!("{reached} attempts arrived, {silent} did not"),
-            Observation::NotSeen { why } => format!("not seen: {why}"),
-        };
-        format!("{}: {how}", self.who.named(flow))
     }
 
     /// The baseline as a stage's cells. A cell that was not reached is inconclusive: there is no policy to blame yet.
@@ -178,6 +166,23 @@ impl Baseline {
                 note: cell.translated.map(|seen| format!("the destination sees {seen} as the source")),
             }
         })
+    }
+}
+
+/// What was seen of a flow, in words.
+pub(super) fn how(observation: &Observation) -> String {
+    match observation {
+        Observation::Reached => "reached".into(),
+        Observation::Delivered => "attempts arrive, but no answer comes back".into(),
+        Observation::HalfOpen => "a handshake, but no proof of who answered".into(),
+        Observation::SomeoneElse { who } => format!("somebody else answered: {who}"),
+        Observation::Translated { seen } => format!("reached, seen as {seen}"),
+        Observation::Silent { attempts } => format!("silent, {attempts} attempts"),
+        Observation::Refused { how, .. } => how.to_string(),
+        Observation::Unreachable { error } => format!("unreachable: {error}"),
+        Observation::Unsupported { what } => format!("this world lacks {what}"),
+        Observation::Mixed { reached, silent } => format!("{reached} attempts arrived, {silent} did not"),
+        Observation::NotSeen { why } => format!("not seen: {why}"),
     }
 }
 

@@ -9,6 +9,7 @@ use super::*;
 use crate::model::document::Strictness;
 use crate::model::finding::Contradiction;
 use crate::model::flow::Flow;
+use crate::model::foreign::ForeignPolicy;
 use crate::model::observation::{Blindness, Observation, Outcome, Witness};
 use crate::model::verdict::DenyForm;
 use crate::model::watch::Standing;

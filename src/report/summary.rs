@@ -68,6 +68,7 @@ pub fn counts(counts: &Counts) -> String {
     let cells = plural(counts.cells, "cell", "cells");
     if parts.is_empty() && counts.ok == counts.cells {
         return match counts.cells {
+            0 => "no cell was judged".to_owned(),
             1 => format!("{cells}, as it should be"),
             _ => format!("{cells}, all as they should be"),
         };
@@ -102,6 +103,7 @@ mod tests {
     fn counts_are_told_gravest_first_and_zeros_are_not() {
         let table = [
             (Counts { cells: 60, ok: 60, ..Counts::default() }, "60 cells, all as they should be", "all is well"),
+            (Counts::default(), "no cell was judged", "nothing is not all"),
             (Counts { cells: 1, ok: 1, ..Counts::default() }, "1 cell, as it should be", "one alone"),
             (
                 Counts { cells: 60, ok: 57, leaks: 1, outages: 2, ..Counts::default() },

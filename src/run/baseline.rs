@@ -8,7 +8,7 @@ use super::pacing::look;
 use super::voyage::{Planned, Turns, Under, Voyage, convergence, interrupted};
 use super::{assemble, carry, open};
 use crate::clock;
-use crate::judge::{Baseline, Rules};
+use crate::judge::{self, Baseline, Rules};
 use crate::model::endpoint::EndpointId;
 use crate::model::flow::{CellSet, FlowId};
 use crate::model::matrix::Matrix;
@@ -87,8 +87,10 @@ impl Voyage<'_> {
         };
         self.draft.add(stage);
         let broken = judge.broken();
-        let words = broken.iter().map(|(_, flow, seen)| judge.describe(flow, seen));
-        self.draft.document.warnings.extend(words.map(|words| format!("baseline: {words}")));
+        under.never_worked = broken.iter().map(|(id, ..)| *id).collect();
+        let words = judge::complaints(&broken, judge.who());
+        self.draft.document.warnings.extend(words.into_iter().map(|words| format!("baseline: {words}")));
+        let causes = judge::likely_causes(&broken, &under.foreign, judge.who());
         if self.stop.pulled() {
             return Err(interrupted());
         }
@@ -97,8 +99,10 @@ impl Voyage<'_> {
                 None => "not one flow worked before any policy was there",
                 Some(_) => "not one flow that the policies allow worked, nor any between the run's own pods",
             };
-            return Err(format!("{which}: the wiring is broken, nothing was judged"));
+            let cause = if causes.is_empty() { "the wiring is broken".to_owned() } else { causes.join("; ") };
+            return Err(format!("{which}: {cause}; nothing was judged"));
         }
+        self.draft.document.warnings.extend(causes.into_iter().map(|cause| format!("baseline: {cause}")));
         if ended == Ended::Reached {
             self.calibrate(swept.since(start), &cells, &mut judge, under).await?;
         }

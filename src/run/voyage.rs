@@ -17,10 +17,11 @@ use super::vigil::Watched;
 use super::{Keep, Order, assemble, carry, open, tolerance};
 use crate::clock;
 use crate::fabric::Realised;
-use crate::judge::{Agents, Judge, Proven, Rules, Who, window};
+use crate::judge::{self, Agents, Judge, Proven, Rules, Who, window};
 use crate::model::document::Convergence;
 use crate::model::endpoint::EndpointId;
 use crate::model::flow::{CellSet, Flow, FlowId};
+use crate::model::foreign::ForeignPolicy;
 use crate::model::moment::Moment;
 use crate::model::observation::Sighting;
 use crate::model::watch::Established;
@@ -62,6 +63,10 @@ pub(super) struct Under {
     pub(super) sightings: UnboundedReceiver<Sighting>,
     pub(super) who: Who,
     pub(super) proven: Proven,
+    /// Flows that were not reached in the baseline.
+    pub(super) never_worked: HashSet<FlowId>,
+    /// Policies of somebody else that may be why.
+    pub(super) foreign: Vec<ForeignPolicy>,
     pub(super) agents: Agents,
     /// What the agents try.
     pub(super) planned: Option<Planned>,
@@ -117,6 +122,8 @@ impl Voyage<'_> {
             sightings,
             who,
             proven: Proven::default(),
+            never_worked: HashSet::new(),
+            foreign: world.foreign(),
             agents: Agents::default(),
             planned: None,
             relay,
@@ -210,14 +217,16 @@ impl Voyage<'_> {
         }
         let scene = Watched { stage, after: &after, right: &right };
         let watched = self.watch_if_last(&scene, ended, world, under, &mut judge).await;
+        // As of when the judge was last told: what took place meanwhile, nobody told it.
+        let mut judgements = load.fill(&stage.cells, judge.verdicts(under.watched_until.take().unwrap_or(now)));
+        judge::distrust(&mut judgements, &under.never_worked);
         let judged = assemble::Judged {
             name: &stage.name,
             changes: assemble::changes(stage, scenario),
             sent: enacted.sent,
             acknowledged: enacted.acknowledged,
             convergence: convergence(ended, converged, proven),
-            // As of when the judge was last told: what took place meanwhile, nobody told it.
-            judgements: load.fill(&stage.cells, judge.verdicts(under.watched_until.take().unwrap_or(now))),
+            judgements,
             intent: &stage.intent,
             predictions: &predictions,
             who: &under.who,

@@ -33,6 +33,7 @@ use crate::fabric::{Dial, Enacted, Happened, Placement, Realised};
 use crate::model::document::FabricInfo;
 use crate::model::endpoint::EndpointId;
 use crate::model::event::{Event, Listener};
+use crate::model::foreign::ForeignPolicy;
 use crate::model::labels::Labels;
 use crate::model::prediction::PolicyRef;
 use crate::policy::Policy;
@@ -64,6 +65,8 @@ pub struct Raised {
     policies: BTreeMap<PolicyRef, Held>,
     version: String,
     warnings: Vec<String>,
+    /// Policies of others that select pods of this run.
+    foreign: Vec<ForeignPolicy>,
     /// How long the first pods took from being asked for until the last ran.
     pod_start: Duration,
     enough: CancellationToken,
@@ -106,8 +109,6 @@ impl Raised {
         enough: &CancellationToken,
     ) -> Result<Self, ClusterError> {
         let bare = scenario.bare();
-        let named: Vec<PolicyRef> =
-            scenario.stages().iter().flat_map(|stage| &stage.world.policies).map(|policy| policy.reference()).collect();
         let looked = async {
             tokio::try_join!(
                 surroundings(server, options),
@@ -118,8 +119,13 @@ impl Raised {
         let deeds = beforehand::deeds(scenario);
         let lacking = rights::missing(server, &deeds);
         // Where policies are adopted, all there are have been read and taken into account.
-        let others =
-            async { if scenario.adopted().is_some() { Vec::new() } else { foreign::find(server, &named).await } };
+        let others = async {
+            if scenario.adopted().is_some() {
+                foreign::Found::default()
+            } else {
+                foreign::find(server, scenario, run).await
+            }
+        };
         let (lacking, looked, others) = tokio::join!(lacking, looked, others);
         if let Some(missing) = lacking {
             return Err(ClusterError::Rights { missing });
@@ -137,7 +143,8 @@ impl Raised {
             owner: Owner::this(),
             options: options.clone(),
             names: scenario.endpoints().iter().map(|endpoint| endpoint.name.clone()).collect(),
-            warnings: warnings(scenario, &around.nodes).into_iter().chain(others).collect(),
+            warnings: warnings(scenario, &around.nodes).into_iter().chain(others.told).collect(),
+            foreign: others.policies,
             nodes: around.nodes,
             herd: Herd::watch(server, run, journal.clone()),
             journal,
@@ -306,6 +313,10 @@ impl Realised for Raised {
 
     fn warnings(&self) -> Vec<String> {
         self.warnings.clone()
+    }
+
+    fn foreign(&self) -> Vec<ForeignPolicy> {
+        self.foreign.clone()
     }
 
     fn dial(&self) -> Arc<dyn Dial> {

@@ -80,6 +80,31 @@ async fn what_a_cluster_puts_into_every_namespace_is_named() {
 }
 
 #[tokio::test]
+async fn a_global_policy_of_somebody_else_is_read_as_calico_reads_it() {
+    let (fake, scenario) = (Fake::new(), load("ai-data-pipeline"));
+    fake.inside().serves = vec![("projectcalico.org", "v3", "GlobalNetworkPolicy", "globalnetworkpolicies")];
+    let policy = |name: &str, spec| {
+        let object = json!({ "apiVersion": "projectcalico.org/v3", "kind": "GlobalNetworkPolicy",
+            "metadata": { "name": name }, "spec": spec });
+        fake.put(("globalnetworkpolicies", None, name), object);
+    };
+    policy("payments", json!({ "namespaceSelector": "team == 'payments'", "types": [ "Ingress" ] }));
+    policy("stores", json!({ "selector": "role == 'data-store' && !has(legacy)", "types": [ "Ingress" ] }));
+    let world = raise(&fake, &scenario).await.unwrap();
+    let told = world.warnings();
+    assert!(
+        told.iter().any(|told| told.contains("none of the probe pods: GlobalNetworkPolicy `payments`")),
+        "{told:?}"
+    );
+    assert!(told.iter().any(|told| told.contains("GlobalNetworkPolicy `stores` is in force")), "{told:?}");
+    let [foreign] = world.foreign().try_into().unwrap_or_else(|foreign| panic!("{foreign:?}"));
+    assert_eq!(foreign.name, "GlobalNetworkPolicy `stores`");
+    assert!(foreign.selects.contains(&scenario.find("data-store").unwrap()), "{foreign:?}");
+    assert!(!foreign.selects.contains(&scenario.find("ai-processing").unwrap()), "{foreign:?}");
+    assert!(world.tear_down().await.is_empty());
+}
+
+#[tokio::test]
 async fn a_namespace_that_is_there_ends_the_run_before_anything_is_touched() {
     let (fake, scenario) = (Fake::new(), load("ai-data-pipeline"));
     fake.put(("namespaces", None, "ai-staging"), json!({ "metadata": { "name": "ai-staging" } }));

@@ -171,10 +171,43 @@ fn the_baseline_wants_every_cell_reached() {
         assert_eq!(baseline.proven().has(script.id("a", "s")), sound, "{why}");
         let broken = baseline.broken();
         assert_eq!(broken.len(), usize::from(!sound), "{why}");
-        for (_, flow, observation) in broken {
-            let told = baseline.describe(&flow, &observation);
+        for told in complaints(&broken, &script.who()) {
             assert!(told.starts_with(sentence), "{why}: {told}");
         }
+    }
+}
+
+#[test]
+fn a_policy_of_somebody_else_is_the_likely_cause_of_what_never_worked_and_no_denial_of_it_counts() {
+    let script = pods();
+    let (s, x) = (script.end("s"), script.end("x"));
+    let script = script.reality(move |flow, _| if flow.destination == s { Fact::Dropped } else { Fact::Arrives });
+    let mut baseline = Baseline::new(script.set.clone(), script.rules, script.who());
+    for (_, sighting) in script.sightings() {
+        baseline.see(&sighting);
+    }
+    let broken = baseline.broken();
+    let [told] = complaints(&broken, &script.who()).try_into().unwrap_or_else(|told| panic!("{told:?}"));
+    assert_eq!(told, "3 flows: silent: a -> s:80/tcp, b -> s:80/tcp, x -> s:80/tcp");
+    let policy = |name: &str, selects| ForeignPolicy { name: name.into(), selects: [selects].into() };
+    let causes = likely_causes(&broken, &[policy("P", s), policy("Q", x)], &script.who());
+    let expected =
+        "P is the likely cause: it selects s, and 3 of 3 flows that did not work go into or out of these pods";
+    assert_eq!((causes.len(), causes[0].as_str()), (2, expected));
+    let idle = ForeignPolicy { name: "R".into(), selects: [].into() };
+    assert_eq!(likely_causes(&broken, &[idle], &script.who()), [] as [&str; 0]);
+
+    // The barred flow is denied as meant; by whom, nobody knows where it never worked.
+    for (never_worked, expected) in [(false, Call::Ok), (true, Call::Inconclusive)] {
+        let script = enforced(pods(), Fact::Dropped);
+        let mut judge = script.judge(meant(&script));
+        let now = script.play(&mut judge);
+        let mut judgements = judge.verdicts(now);
+        let ids = ["x", "a"].map(|from| script.id(from, "s"));
+        distrust(&mut judgements, &if never_worked { ids.into() } else { [].into() });
+        assert_eq!(judgements.get(ids[0]).unwrap().call(), expected);
+        assert_eq!(judgements.get(ids[1]).unwrap().call(), Call::Ok, "what was reached since did work");
+        assert_eq!(counts(&judgements, &judge.intent).inconclusive, u64::from(never_worked));
     }
 }
 

@@ -215,19 +215,13 @@ impl Others {
             let known = |(other, there): &(ApiResource, DynamicObject)| {
                 other.kind == kind.kind
                     && there.metadata.namespace == object.metadata.namespace
-                    && untiered(there) == untiered(&object)
+                    && foreign::untiered(there) == foreign::untiered(&object)
             };
             if !self.objects.iter().any(known) {
                 self.objects.push((kind.clone(), object));
             }
         }
     }
-}
-
-fn untiered(object: &DynamicObject) -> &str {
-    let name = object.metadata.name.as_deref().unwrap_or_default();
-    let tier = object.data.pointer("/spec/tier").and_then(Value::as_str).unwrap_or("default");
-    name.strip_prefix(tier).and_then(|rest| rest.strip_prefix('.')).unwrap_or(name)
 }
 
 /// Calico's server shows Kubernetes' own policies among its own (`knp.default.NAME`, `kanp.NAME` and so on): these are
