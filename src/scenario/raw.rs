@@ -218,6 +218,10 @@ pub(in crate::scenario) struct Expect {
     /// What is right.
     #[schemars(with = "schema::Verdict")]
     pub verdict: At<Verdict>,
+    /// Whether this entry is an exception: it replaces wider entries for the flows it covers. Left out: false, and two
+    /// entries that differ on a flow are an error.
+    #[schemars(with = "Option<bool>")]
+    pub overrides: bool,
     /// While watched, outages of one of these flows may last so long together. Left out: as `--max-outage` says.
     #[schemars(with = "Option<schema::Duration>")]
     pub max_outage: Option<At<std::time::Duration>>,

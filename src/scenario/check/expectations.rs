@@ -29,6 +29,8 @@ pub(super) struct Resolved {
     pub port: Option<Port>,
     family: Option<Family>,
     verdict: Verdict,
+    /// Whether it is an exception to entries that are none.
+    overrides: bool,
     max_outage: Option<At<Duration>>,
     max_leak: Option<At<Duration>>,
     /// Where the entry stands.
@@ -46,6 +48,7 @@ pub(super) fn resolve(entries: &[raw::Expect], world: &World, cast: &Cast, log: 
             port: entry.port.map(|at| at.value),
             family: entry.family.map(|at| at.value),
             verdict: entry.verdict.value,
+            overrides: entry.overrides,
             max_outage: entry.max_outage,
             max_leak: entry.max_leak,
             span: entry.span,
@@ -123,8 +126,14 @@ pub(super) fn lay(
     let mut by: Vec<u32> = vec![u32::MAX; cells.len()];
     let mut told: HashSet<(u32, u32)> = HashSet::new();
     let mut budgets = Budgets::default();
-    for (number, entry) in (0u32..).zip(entries) {
+    let mut effective: HashSet<u32> = HashSet::new();
+    // Exceptions first: what they cover is taken when the entries come that they override.
+    let numbered = || (0u32..).zip(entries);
+    let exceptions = numbered().filter(|(_, entry)| entry.overrides);
+    for (number, entry) in exceptions.chain(numbered().filter(|(_, entry)| !entry.overrides)) {
         let mut covered = 0u64;
+        let mut overridden: Option<&Resolved> = None;
+        let mut kept = false;
         for &source in &entry.from {
             for &destination in &entry.to {
                 for (place, flow) in index.between(source, destination) {
@@ -135,9 +144,16 @@ pub(super) fn lay(
                         continue;
                     }
                     covered += 1;
-                    budgets.lay(entry, flow, cast, log);
                     let Some(slot) = by.get_mut(place) else { continue };
-                    match entries.get(*slot as usize) {
+                    let first = entries.get(*slot as usize);
+                    if let Some(exception) = first.filter(|first| first.overrides && !entry.overrides) {
+                        effective.insert(*slot);
+                        overridden = Some(exception);
+                        continue;
+                    }
+                    kept = true;
+                    budgets.lay(entry, flow, cast, log);
+                    match first {
                         None => *slot = number,
                         Some(first) if first.verdict == entry.verdict => {}
                         Some(first) => {
@@ -150,8 +166,20 @@ pub(super) fn lay(
                 layout.spend(1, entry.span, log)?;
             }
         }
+        match overridden {
+            _ if covered == 0 => no_cell(entry, cast, log),
+            Some(exception) if !kept => nothing_left(entry, exception, log),
+            Some(_) | None => {}
+        }
+        // One finding for each entry: one that covers no flow overrides none either.
         if covered == 0 {
-            no_cell(entry, cast, log);
+            effective.insert(number);
+        }
+    }
+    for (number, entry) in numbered().filter(|(_, entry)| entry.overrides) {
+        if !effective.contains(&number) {
+            let draft = error(Code::NoEffect, "this expectation overrides none").at(entry.span);
+            log.push(draft.help("leave `overrides` out, or write the wider entry it is an exception to"));
         }
     }
     let mut place = 0;
@@ -190,11 +218,20 @@ impl Budgets {
 
 fn conflict(first: &Resolved, second: &Resolved, flow: &Flow, cast: &Cast, log: &mut Log) {
     let message = format!("`{}` cannot be both {} and {}", cast.named(flow), first.verdict, second.verdict);
+    // Of two exceptions none is the narrower one.
+    let help = (!first.overrides).then_some("if one is an exception to the other, give it `overrides: true`");
     log.push(
         error(Code::Conflict, message)
             .note(second.span, format!("{} here", second.verdict))
-            .note(first.span, format!("{} here", first.verdict)),
+            .note(first.span, format!("{} here", first.verdict))
+            .help_maybe(help),
     );
+}
+
+/// An exception is narrower than what it overrides: something must be left of that.
+fn nothing_left(wide: &Resolved, exception: &Resolved, log: &mut Log) {
+    let message = "every flow of this expectation is overridden: it says nothing";
+    log.push(error(Code::NoEffect, message).note(wide.span, "this one").note(exception.span, "overridden here"));
 }
 
 fn no_cell(entry: &Resolved, cast: &Cast, log: &mut Log) {

@@ -143,6 +143,7 @@ fn expectation(node: &Node, log: &mut Log) -> Option<Expect> {
     let port = fields.optional("port").map(|node| port_text(node, port, log));
     let family = fields.optional("family").map(|node| choice(node, "`family`", &FAMILIES, OURS, log));
     let verdict = fields.required("verdict", log).and_then(|node| choice(node, "`verdict`", &VERDICTS, OURS, log));
+    let overrides = fields.optional("overrides").map(|node| flag(node, "`overrides`", log));
     let max_outage = duration::read_from_zero(&mut fields, "max_outage", log);
     let max_leak = duration::read_from_zero(&mut fields, "max_leak", log);
     fields.close(log);
@@ -157,8 +158,25 @@ fn expectation(node: &Node, log: &mut Log) -> Option<Expect> {
         Some(Some(family)) => Some(family),
         None => None,
     };
+    let overrides = match overrides {
+        Some(None) => return None,
+        Some(Some(overrides)) => overrides,
+        None => false,
+    };
     let (from, to, verdict) = (from?, to?, verdict?);
-    Some(Expect { from, to, port, family, verdict, max_outage, max_leak, span: node.span })
+    Some(Expect { from, to, port, family, verdict, overrides, max_outage, max_leak, span: node.span })
+}
+
+/// `true` or `false`.
+fn flag(node: &Node, what: &str, log: &mut Log) -> Option<bool> {
+    if let Value::Scalar(raw, style) = &node.value
+        && let Resolved::Bool(value) = resolve(raw, *style)
+    {
+        return Some(value);
+    }
+    let message = format!("{what} must be `true` or `false`, not {}", node.value.kind());
+    log.push(error(Code::WrongType, message).at(node.span));
+    None
 }
 
 /// A name or a list of names.

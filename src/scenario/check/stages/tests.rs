@@ -179,3 +179,45 @@ fn strictness_refuses_flows_that_no_expectation_covers() {
                     say what is right for `c -> b:8080/tcp`";
     assert_eq!(said, [expected]);
 }
+
+#[test]
+fn an_exception_replaces_wider_entries_and_their_budgets_wherever_it_stands() {
+    let text = |first: &str, second: &str| {
+        format!(
+            "version: 1
+namespaces: {{ a: {{}} }}
+pods: {{ b: {{ namespace: a }}, c: {{ namespace: a }}, d: {{ namespace: a }} }}
+expect:
+  - {first}
+  - {second}
+"
+        )
+    };
+    let wide = "{ from: any, to: any, verdict: denied, max_leak: 1s }";
+    let exception = "{ from: b, to: [ c, d ], verdict: allowed, overrides: true, max_outage: 2s }";
+    for (first, second) in [(wide, exception), (exception, wide)] {
+        let scenario = load(&text(first, second));
+        let stage = &scenario.stages()[0];
+        let said: Vec<String> = stage
+            .intent
+            .iter()
+            .map(|(_, flow, intent)| {
+                let budget = stage.budgets.get(flow).copied().unwrap_or_default();
+                let seconds = |at: Option<std::time::Duration>| at.map(|at| at.as_secs());
+                let (outage, leak) = (seconds(budget.max_outage), seconds(budget.max_leak));
+                format!("{} {intent:?} {outage:?} {leak:?}", scenario.named(flow))
+            })
+            .collect();
+        let allowed = "Stated(Allowed) Some(2) None";
+        let denied = "Stated(Denied) None Some(1)";
+        let expected = [
+            format!("b -> c:8080/tcp {allowed}"),
+            format!("b -> d:8080/tcp {allowed}"),
+            format!("c -> b:8080/tcp {denied}"),
+            format!("c -> d:8080/tcp {denied}"),
+            format!("d -> b:8080/tcp {denied}"),
+            format!("d -> c:8080/tcp {denied}"),
+        ];
+        assert_eq!(said, expected);
+    }
+}
