@@ -16,6 +16,7 @@ pub mod diff;
 pub mod duration;
 pub mod explanation;
 pub mod file;
+pub mod finding_groups;
 pub mod grid;
 pub mod groups;
 pub mod html;

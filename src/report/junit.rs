@@ -2,6 +2,7 @@
 //!
 //! Finding = failure, inconclusive = error, unsupported = skipped.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -10,10 +11,17 @@ use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, Te
 use crate::exit::Exit;
 use crate::model::document::{Cause, CauseOf, Cell, Convergence, Document, Stage};
 use crate::model::finding::{Call, Finding, Subject};
+use crate::model::flow::NamedFlow;
 use crate::model::watch::Standing;
 
 use super::text::{Charset, harmless};
-use super::{groups, name, story, summary};
+use super::{finding_groups, groups, name, story, summary};
+
+/// A finding, and the title of the group it belongs to.
+struct Found<'a> {
+    finding: &'a Finding,
+    title: Option<String>,
+}
 
 /// Writes the report of a run.
 ///
@@ -44,10 +52,14 @@ fn suite(document: &Document, stage: &Stage) -> TestSuite {
     for (key, value) in properties(document) {
         suite.add_property(Property::new(safe(&key), safe(&value)));
     }
-    let findings: std::collections::HashMap<_, &Finding> =
-        stage.findings.iter().filter(|f| f.subject.is_flow()).map(|finding| (&finding.flow, finding)).collect();
+    let mut findings: HashMap<&NamedFlow, Found> = HashMap::new();
+    for group in finding_groups::of_stage(document, stage) {
+        let found = |finding| Found { finding, title: group.title.clone() };
+        let of_cells = group.findings.iter().filter(|finding| finding.subject.is_flow());
+        findings.extend(of_cells.map(|finding| (&finding.flow, found(*finding))));
+    }
     for cell in &stage.cells {
-        suite.add_test_case(case(document, stage, cell, findings.get(&cell.flow).copied()));
+        suite.add_test_case(case(document, stage, cell, findings.get(&cell.flow)));
     }
     for finding in stage.findings.iter().filter(|finding| !finding.subject.is_flow()) {
         suite.add_test_case(beside_the_cells(document, stage, finding));
@@ -65,7 +77,7 @@ fn beside_the_cells(document: &Document, stage: &Stage, finding: &Finding) -> Te
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
     let word = finding.call.word();
     status.set_type(word).set_message(safe(&format!("{word}: {}", story::reality(finding))));
-    status.set_description(telling(finding));
+    status.set_description(telling(&Found { finding, title: None }));
     let mut case = TestCase::new(safe(&format!("{}::{}{what}", prefix(document), finding.flow)), status);
     case.set_classname(safe(&format!("{}::{}", prefix(document), stage.name)));
     case
@@ -91,7 +103,7 @@ fn causes(document: &Document) -> Option<TestSuite> {
     Some(suite)
 }
 
-fn case(document: &Document, stage: &Stage, cell: &Cell, finding: Option<&Finding>) -> TestCase {
+fn case(document: &Document, stage: &Stage, cell: &Cell, finding: Option<&Found>) -> TestCase {
     let trial =
         name::trial(document.fabric.kind, &document.scenario.name, &stage.name, &cell.flow, cell.intent, cell.meaning);
     let mut case = TestCase::new(trial, status(cell, finding));
@@ -103,7 +115,7 @@ fn case(document: &Document, stage: &Stage, cell: &Cell, finding: Option<&Findin
 }
 
 /// The cell's call decides; a finding only tells the story, since a cell with a call and no finding must not pass.
-fn status(cell: &Cell, finding: Option<&Finding>) -> TestCaseStatus {
+fn status(cell: &Cell, finding: Option<&Found>) -> TestCaseStatus {
     if cell.standing == Standing::Known {
         let mut status = TestCaseStatus::skipped();
         status.set_message(safe(&format!("known {}: {}", cell.call, story::seen(&cell.reality))));
@@ -112,7 +124,7 @@ fn status(cell: &Cell, finding: Option<&Finding>) -> TestCaseStatus {
     match cell.call {
         Call::Ok => match finding {
             // A finding on a cell that is right in the end: it was wrong after convergence, in its windows.
-            Some(finding) => failure(finding.call.word(), cell, Some(finding)),
+            Some(finding) => failure(finding.finding.call.word(), cell, Some(finding)),
             None => TestCaseStatus::success(),
         },
         Call::Leak | Call::Outage | Call::WrongServer | Call::Contradiction => failure(cell.call.word(), cell, finding),
@@ -133,10 +145,10 @@ fn status(cell: &Cell, finding: Option<&Finding>) -> TestCaseStatus {
     }
 }
 
-fn failure(word: &str, cell: &Cell, finding: Option<&Finding>) -> TestCaseStatus {
+fn failure(word: &str, cell: &Cell, finding: Option<&Found>) -> TestCaseStatus {
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
     let readings = match finding {
-        Some(finding) => story::tell(finding).readings,
+        Some(finding) => story::tell(finding.finding).readings,
         None => {
             let seen = story::seen(&cell.reality);
             format!("{}, {}, seen: {seen}", story::intent(cell.intent), story::meaning(cell.meaning))
@@ -149,7 +161,8 @@ fn failure(word: &str, cell: &Cell, finding: Option<&Finding>) -> TestCaseStatus
     status
 }
 
-fn telling(finding: &Finding) -> String {
+fn telling(found: &Found) -> String {
+    let finding = found.finding;
     let told = story::tell(finding);
     let mut lines = vec![
         format!("{} {}", told.word, finding.flow),
@@ -158,6 +171,7 @@ fn telling(finding: &Finding) -> String {
         format!("because: {}", told.because),
         format!("next: {}", told.next),
     ];
+    lines.extend(found.title.iter().map(|title| format!("one of several: {title}")));
     lines.extend(told.windows.iter().map(|window| format!("window: {window}")));
     lines.iter().map(|line| safe(line)).collect::<Vec<_>>().join("\n")
 }

@@ -6,6 +6,7 @@ use crate::model::document::{Document, Stage};
 use crate::model::flow::NamedFlow;
 
 use super::duration::human_us;
+use super::finding_groups::{self, FindingGroup};
 use super::grid::Grid;
 use super::groups::{self, Group};
 use super::mark::Mark;
@@ -15,6 +16,8 @@ use super::{story, summary, watched};
 
 /// So many rows of findings; job summaries have a size limit, and the other reports hold all.
 const FINDINGS: usize = 100;
+/// So many flows of one cause are listed.
+const GROUPED: usize = 30;
 /// So many flows are named beside one sentence.
 const FLOWS: usize = 3;
 
@@ -27,6 +30,9 @@ pub fn render(document: &Document, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "### {}: {}\n", outcome.word, escape(&summary::subject(document)))?;
     if let Some(fault) = summary::fault(document) {
         writeln!(out, "> **FAULT**: {}\n", escape(&fault))?;
+    }
+    for lead in summary::lead(document) {
+        writeln!(out, "**{}**\n", escape(&lead))?;
     }
     writeln!(out, "{}; {}\n", summary::counts(&document.counts), escape(&summary::exit(document)))?;
     for stage in &document.stages {
@@ -51,18 +57,19 @@ pub fn render(document: &Document, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn findings(document: &Document, out: &mut dyn Write) -> io::Result<()> {
-    let all: Vec<_> = document.stages.iter().flat_map(|stage| stage.findings.iter().map(move |f| (stage, f))).collect();
+    let of_stage = |stage| finding_groups::of_stage(document, stage).into_iter().map(move |group| (stage, group));
+    let all: Vec<(&Stage, FindingGroup)> = document.stages.iter().flat_map(of_stage).collect();
     if all.is_empty() {
         return Ok(());
     }
     writeln!(out, "| | Flow | Readings | Blame | Next | Stage |\n|---|---|---|---|---|---|")?;
-    for (stage, finding) in all.iter().take(FINDINGS) {
-        let told = story::tell(finding);
+    for (stage, group) in all.iter().take(FINDINGS) {
+        let told = &group.story;
         writeln!(
             out,
             "| **{}** | {} | {} | {} | {} | {} |",
             told.word,
-            escape(&finding.flow.to_string()),
+            flows_of(group),
             escape(&told.readings),
             escape(&told.blame),
             escape(&told.next),
@@ -73,6 +80,14 @@ fn findings(document: &Document, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "\n{} more; the JSON lists every one.", plural(more as u64, "finding", "findings"))?;
     }
     writeln!(out)
+}
+
+/// A flow, or the title of many and each of them on a line of its own.
+fn flows_of(group: &FindingGroup) -> String {
+    let title = group.title.iter().map(|title| format!("**{}**", escape(title)));
+    let flows = group.findings.iter().take(GROUPED).map(|finding| escape(&finding.flow.to_string()));
+    let more = group.findings.len().checked_sub(GROUPED).filter(|more| *more > 0);
+    title.chain(flows).chain(more.map(|more| format!("and {more} more"))).collect::<Vec<_>>().join("<br>")
 }
 
 fn watch(document: &Document, out: &mut dyn Write) -> io::Result<()> {
@@ -299,6 +314,10 @@ mod tests {
             for to in (0..12).filter(|to| *to != from && *to != from + 1) {
                 spring(&mut document, &format!("pod-{from:03}"), &format!("pod-{to:03}"), "8080/tcp");
             }
+        }
+        // Each has a reason of its own, so that no two are one cause.
+        for (place, finding) in document.stages[0].findings.iter_mut().enumerate() {
+            finding.because = format!("rule {place} does not match");
         }
         let findings = document.stages[0].findings.len();
         let text = rendered(&document);

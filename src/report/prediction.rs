@@ -7,6 +7,7 @@ use crate::model::finding::Call;
 use crate::model::forecast::{Forecast, Foreseen, Outlook};
 use crate::model::verdict::{Meaning, Verdict};
 
+use super::finding_groups;
 use super::grid::Grid;
 use super::groups::{self, Group};
 use super::mark::{Mark, role_of};
@@ -52,7 +53,7 @@ fn outlook<'a>(stage: &'a Outlook, page: &mut Page) -> io::Result<()> {
     if !stage.findings.is_empty() || !unknown.is_empty() {
         page.blank()?;
     }
-    findings::render(&stage.findings, page)?;
+    findings::render(&finding_groups::by_story(&stage.findings), page)?;
     for group in unknown {
         grouped("UNSURE", Role::Unsure, &group, LISTED_FINDINGS, page)?;
     }

@@ -3,6 +3,7 @@
 use crate::exit;
 use crate::model::document::{CauseOf, Counts, Document, FabricInfo};
 
+use super::finding_groups;
 use super::paint::Role;
 use super::text::{number, plural};
 
@@ -41,6 +42,19 @@ pub fn fabric(info: &FabricInfo) -> String {
 /// Scenario and fabric: `ai-data-pipeline [lab: 2 nodes, nftables, Linux 6.18]`.
 pub fn subject(document: &Document) -> String {
     format!("{} [{}]", document.scenario.name, fabric(&document.fabric))
+}
+
+/// So many causes lead the summary.
+const LEADING: usize = 3;
+
+/// What is wrong in many flows for one cause: the lines that lead the summary.
+pub fn lead(document: &Document) -> Vec<String> {
+    let titles = finding_groups::titles(document);
+    let mut lines: Vec<String> = titles.iter().take(LEADING).cloned().collect();
+    if let Some(more @ 1..) = titles.len().checked_sub(LEADING) {
+        lines.push(format!("and {} with many flows", plural(more as u64, "more cause", "more causes")));
+    }
+    lines
 }
 
 /// The warning that goes with a deliberate fault, where one was asked for.

@@ -17,7 +17,7 @@ use super::groups::{self, Group};
 use super::mark::{Attention, Mark};
 use super::paint::{Colour, Role};
 use super::text::{Charset, plural};
-use super::{story, summary, watched};
+use super::{finding_groups, story, summary, watched};
 pub(in crate::report) use page::Page;
 
 /// How to write for one terminal.
@@ -73,7 +73,7 @@ pub fn render(document: &Document, style: Style, writer: &mut dyn Write) -> io::
         head(document, &mut page)?;
         for stage in &document.stages {
             page.blank()?;
-            render_stage(stage, &mut page)?;
+            render_stage(document, stage, &mut page)?;
         }
         if let Some(watch) = &document.watch {
             page.blank()?;
@@ -97,7 +97,7 @@ fn head(document: &Document, page: &mut Page) -> io::Result<()> {
     Ok(())
 }
 
-fn render_stage(stage: &Stage, page: &mut Page) -> io::Result<()> {
+fn render_stage(document: &Document, stage: &Stage, page: &mut Page) -> io::Result<()> {
     let verbose = page.style().verbosity == Verbosity::Verbose;
     page.heading(&format!("{}: {}", stage.name, summary::counts(&stage.counts)))?;
     for change in &stage.changes {
@@ -119,7 +119,7 @@ fn render_stage(stage: &Stage, page: &mut Page) -> io::Result<()> {
     if !calm || !stage.findings.is_empty() {
         page.blank()?;
     }
-    findings::render(&stage.findings, page)?;
+    findings::render(&finding_groups::of_stage(document, stage), page)?;
     for group in groups::unsure(stage) {
         grouped("UNSURE", Role::Unsure, &group, LISTED_FINDINGS, page)?;
     }
@@ -247,6 +247,9 @@ fn conclusion(document: &Document, page: &mut Page) -> io::Result<()> {
         return page.summary(outcome, &format!("{}: {result}", summary::subject(document)));
     }
     page.entry(outcome.word, outcome.role, &summary::subject(document))?;
+    for lead in summary::lead(document) {
+        page.text(page::INDENT, &lead)?;
+    }
     page.text(page::INDENT, &result)?;
     if let Some(unstated) = summary::unstated(&document.counts) {
         page.text(page::INDENT, &unstated)?;

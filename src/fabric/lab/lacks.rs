@@ -44,7 +44,7 @@ policies:
   - { apiVersion: projectcalico.org/v3, kind: NetworkPolicy, metadata: { name: x, namespace: a }, spec: {} }
 expect: [ { from: three, to: web, verdict: allowed } ]
 steps:
-  - apply: [ { apiVersion: projectcalico.org/v3, kind: GlobalNetworkPolicy, metadata: { name: y }, spec: {} } ]
+  - apply: [ { apiVersion: projectcalico.org/v3, kind: GlobalNetworkPolicy, metadata: { name: \"y\" }, spec: {} } ]
 ",
             Strictness::Normal,
         )

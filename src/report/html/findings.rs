@@ -3,14 +3,13 @@
 use maud::{Markup, html};
 
 use crate::model::document::{Document, Stage};
-use crate::model::finding::{Call, Finding};
+use crate::model::finding::Call;
 use crate::model::flow::NamedFlow;
 use crate::model::verdict::{Intent, Meaning, Verdict};
 
+use super::super::finding_groups::{self, FindingGroup};
+use super::super::groups;
 use super::super::mark::Mark;
-use super::super::story::Story;
-use super::super::text::plural;
-use super::super::{groups, story};
 use super::{class, prose, safe, stage};
 
 /// The section.
@@ -25,7 +24,7 @@ pub fn section(document: &Document) -> Markup {
                 ul { @for cause in &document.causes { li { (prose(&cause.what)) } } }
             }
             @for stage in &document.stages {
-                @for (told, alike) in groups::by_story(&stage.findings) { (card(stage, &told, &alike)) }
+                @for group in finding_groups::of_stage(document, stage) { (card(stage, &group)) }
             }
             @for stage in &document.stages {
                 @for group in groups::unsure(stage) {
@@ -42,18 +41,18 @@ pub fn section(document: &Document) -> Markup {
     }
 }
 
-/// One story, and every flow it is the story of.
-fn card(stage: &Stage, told: &Story, alike: &[&Finding]) -> Markup {
+/// One cause, and every flow it is the cause of.
+fn card(stage: &Stage, group: &FindingGroup) -> Markup {
+    let (told, alike) = (&group.story, &group.findings);
     let Some(finding) = alike.first() else { return html! {} };
     let mark = mark(finding.call);
     let flows: Vec<&NamedFlow> = alike.iter().map(|finding| &finding.flow).collect();
-    let subject = match alike.len() {
-        1 => safe(&finding.flow.to_string()),
-        many => plural(many as u64, "flow", "flows"),
-    };
+    let subject = safe(&group.title.clone().unwrap_or_else(|| finding.flow.to_string()));
     html! {
         article .card .(class(mark)) {
-            h3 { span .chip .(class(mark)) { (told.word) } " " code { (subject) } }
+            h3 { span .chip .(class(mark)) { (told.word) } " "
+                @if group.title.is_some() { (subject) } @else { code { (subject) } }
+            }
             @if flows.len() > 1 { (stage::flow_list(&flows)) }
             table .readings {
                 caption .vh { "The three readings of " (subject) }
@@ -63,10 +62,9 @@ fn card(stage: &Stage, told: &Story, alike: &[&Finding]) -> Markup {
                         td { (intent(finding.intent)) }
                         td { (meaning(finding.meaning)) }
                         td {
-                            @match (&finding.seen, &finding.reality) {
-                                (Some(words), _) => (safe(words)),
-                                (None, Some(seen)) => (safe(&story::seen(seen))),
-                                (None, None) => "nobody looked",
+                            @match &group.seen {
+                                Some(seen) => (safe(seen)),
+                                None => "nobody looked",
                             }
                         }
                     }

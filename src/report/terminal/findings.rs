@@ -2,21 +2,26 @@
 
 use std::io;
 
-use crate::model::finding::Finding;
-
-use super::super::groups;
+use super::super::finding_groups::FindingGroup;
 use super::super::mark::role_of;
 use super::{LISTED_FINDINGS, Page, Verbosity, page};
 
 /// Writes findings, gravest first as they come.
-pub fn render(findings: &[Finding], page: &mut Page) -> io::Result<()> {
+pub fn render(groups: &[FindingGroup], page: &mut Page) -> io::Result<()> {
     let limit = match page.style().verbosity {
         Verbosity::Quiet | Verbosity::Normal => LISTED_FINDINGS,
         Verbosity::Verbose => usize::MAX,
     };
-    for (told, alike) in groups::by_story(findings) {
+    for group in groups {
+        let (told, alike) = (&group.story, &group.findings);
+        if let (Some(title), Some(first)) = (&group.title, alike.first()) {
+            page.entry(told.word, role_of(first.call), title)?;
+        }
         for finding in alike.iter().take(limit) {
-            page.entry(told.word, role_of(finding.call), &finding.flow.to_string())?;
+            match group.title {
+                Some(_) => page.text(page::INDENT + 2, &finding.flow.to_string())?,
+                None => page.entry(told.word, role_of(finding.call), &finding.flow.to_string())?,
+            }
         }
         if let Some(more) = alike.len().checked_sub(limit).filter(|more| *more > 0) {
             let text = format!("and {more} more of the kind (listed with --verbose, and in the JSON)");
