@@ -103,12 +103,13 @@ pub(super) fn exit_of_connection(held: &Established, watch: &WatchInfo) -> Exit 
     }
 }
 
-/// What a newborn comes to. One that could not be made or observed shows nothing.
+/// What a newborn comes to. One that the end of the watch cut short is counted, not
+/// judged; one that could not be made or observed shows nothing.
 pub(super) fn exit_of_newborn(newborn: &Newborn) -> Exit {
     match newborn {
         Newborn { leaked, .. } if !leaked.is_empty() => Exit::Leak,
         Newborn { shut, .. } if !shut.is_empty() => Exit::Outage,
-        Newborn { connected_after_us: Some(_), .. } => Exit::Ok,
+        Newborn { connected_after_us: Some(_), .. } | Newborn { cut_short: true, .. } => Exit::Ok,
         Newborn { connected_after_us: None, .. } => Exit::Inconclusive,
     }
 }

@@ -185,12 +185,16 @@ mod tests {
         let born = watched().watch.unwrap().newborns;
         let shut = Newborn { shut: vec![flow("newborn-3", "plain", "8080/tcp")], ..born[2].clone() };
         let open_too = Newborn { leaked: born[1].leaked.clone(), ..shut.clone() };
+        let cut_short = Newborn { cut_short: true, ..born[2].clone() };
+        let open_and_cut_short = Newborn { leaked: born[1].leaked.clone(), ..cut_short.clone() };
         let table = [
             (&born[0], Exit::Ok, "all it may do worked"),
             (&born[1], Exit::Leak, "more than that did"),
             (&born[2], Exit::Inconclusive, "it could not be made"),
             (&shut, Exit::Outage, "it was shut to the end"),
             (&open_too, Exit::Leak, "and open elsewhere"),
+            (&cut_short, Exit::Ok, "the watch ended before it was seen to work"),
+            (&open_and_cut_short, Exit::Leak, "and it was open before that"),
         ];
         for (newborn, expected, why) in table {
             assert_eq!(exit_of_newborn(newborn), expected, "{why}");

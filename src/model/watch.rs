@@ -212,9 +212,27 @@ pub struct Newborn {
     /// Its allowed flows that were still shut when there was no more waiting for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shut: Vec<NamedFlow>,
+    /// Whether the watch ended before it was seen to work: it is counted, and not judged for what did not work yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut_short: bool,
+    /// The allowed flow that was the last to work, where it did not work from the first attempt on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slowest: Option<SlowFlow>,
     /// A remark: why it could not be made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+}
+
+/// A newborn's flow that took time to work.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SlowFlow {
+    /// The flow.
+    pub flow: NamedFlow,
+    /// The node of its destination, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// From the newborn's first answer until it worked.
+    pub after_us: u64,
 }
 
 /// An entry of the scenario's `known:` list, and what came of it.

@@ -2,8 +2,8 @@
 //! again. What it may do the oracle says, with the address that it really has.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -24,7 +24,7 @@ use crate::model::matrix::Matrix;
 use crate::model::moment::Moment;
 use crate::model::observation::Sighting;
 use crate::model::verdict::{Intent, Meaning, Verdict};
-use crate::model::watch::Newborn;
+use crate::model::watch::{Newborn, SlowFlow};
 use crate::oracle;
 use crate::probe::{Crew, Pace, SweepPlan};
 use crate::scenario::newborns::Newborn as Room;
@@ -132,6 +132,8 @@ pub(super) struct Nursery<'a, R> {
     /// How long a newborn's flows are waited for.
     pub(super) patience: Duration,
     pub(super) who: Who,
+    /// When the watch will be over, once that is known.
+    pub(super) ends: &'a OnceLock<Instant>,
     pub(super) tell: &'a dyn Listener,
     pub(super) micros: &'a (dyn Fn(Moment) -> u64 + Sync),
 }
@@ -157,6 +159,11 @@ impl<R: Realised> Nursery<'_, R> {
             if let (Some(births), Some(birth)) = (births, next_birth)
                 && Instant::now() >= birth
             {
+                if self.ends.get().is_some_and(|ends| *ends < Instant::now() + self.needed()) {
+                    // One that is born so late could not be judged.
+                    next_birth = None;
+                    continue;
+                }
                 let Some(room) = rooms.next() else {
                     next_birth = None;
                     continue;
@@ -166,6 +173,12 @@ impl<R: Realised> Nursery<'_, R> {
                 next_birth = Some((birth + births.every).max(Instant::now()));
             }
         }
+    }
+
+    /// How long a newborn that works at once takes to be made, seen to work, and watched for its least life.
+    fn needed(&self) -> Duration {
+        let rules = &self.rules;
+        LEAST_LIFE.max(window(rules.deadline, INTERVAL) + rules.deadline * 2) + LOOK
     }
 
     async fn bear(&mut self, room: &Room, over: &CancellationToken) -> Newborn {
@@ -178,6 +191,8 @@ impl<R: Realised> Nursery<'_, R> {
             connected_after_us: None,
             leaked: Vec::new(),
             shut: Vec::new(),
+            cut_short: false,
+            slowest: None,
             note: None,
         };
         if let Err(why) = self.live(room, over, &mut told).await {
@@ -190,6 +205,7 @@ impl<R: Realised> Nursery<'_, R> {
             });
         }
         let what = match (&told.connected_after_us, &told.note) {
+            (None, None) if told.cut_short => "not judged: the watch ended first".into(),
             (Some(us), None) => format!("all it may do works after {} ms", us / 1000),
             (_, Some(note)) => note.clone(),
             (None, None) => "gone again".into(),
@@ -237,7 +253,18 @@ impl<R: Realised> Nursery<'_, R> {
         let leaked = open.verdicts(now);
         let leaked = leaked.iter().filter(|(_, _, judged)| judged.windows.iter().any(|w| w.call == Call::Leak));
         told.leaked = leaked.map(|(_, flow, _)| self.named(flow)).collect();
-        if told.connected_after_us.is_none() {
+        if told.connected_after_us.is_some() {
+            let waited = works.verdicts(now);
+            let waited = waited.iter().filter_map(|(_, flow, judged)| Some((flow, judged.time_to_enforce?)));
+            if let Some((flow, after)) = waited.max_by_key(|(_, after)| *after).filter(|(_, after)| !after.is_zero()) {
+                let placement = self.world.placements().get(&flow.destination);
+                told.slowest = Some(SlowFlow {
+                    flow: self.named(flow),
+                    node: placement.and_then(|placement| placement.node.clone()),
+                    after_us: super::assemble::micros(after),
+                });
+            }
+        } else {
             // Where the watch ended before patience did, the judge calls none of them shut.
             let shut = works.verdicts(now);
             let shut = shut.iter().filter(|(_, _, judged)| judged.call() == Call::Outage);
@@ -259,11 +286,8 @@ impl<R: Realised> Nursery<'_, R> {
         loop {
             tokio::select! {
                 () = over.cancelled() => {
-                    return if told.connected_after_us.is_some() {
-                        Ok(())
-                    } else {
-                        Err("the watch was over before all it may do was seen to work".into())
-                    };
+                    told.cut_short = told.connected_after_us.is_none();
+                    return Ok(());
                 }
                 _ = self.branch.from.recv_many(&mut batch, 4096) => {}
                 () = sleep(watch::CHECK) => {}

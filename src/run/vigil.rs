@@ -3,9 +3,10 @@
 mod pace;
 
 use std::future::pending;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::assemble::micros;
@@ -135,7 +136,7 @@ impl Voyage<'_> {
         };
         let (stop, began) = (self.stop, self.draft.began());
         let (mut tee, branch) = newborns::tee(&mut under.sightings);
-        let over = CancellationToken::new();
+        let (over, ends) = (CancellationToken::new(), OnceLock::new());
         let probed = under.planned.as_ref().map_or(&watched.stage.cells, |planned| &planned.cells);
         let probed = Arc::clone(probed);
         let nursery = Nursery {
@@ -148,6 +149,7 @@ impl Voyage<'_> {
             rules: *judge.rules(),
             patience: vigil.births.map(|births| births.within).unwrap_or_default(),
             who: under.who.clone(),
+            ends: &ends,
             tell,
             micros: &move |at: Moment| micros(at.since(began)),
         };
@@ -156,6 +158,7 @@ impl Voyage<'_> {
             let until;
             let ended = match vigil.until {
                 Until::Over(duration) => {
+                    let _first = ends.set(Instant::now() + duration);
                     let ended = watch::observe(judge, post, tokio::time::sleep(duration), quiet, stop.wait()).await;
                     until = clock::now();
                     ended
@@ -177,6 +180,7 @@ impl Voyage<'_> {
                     let run = async {
                         tokio::time::sleep(LEAD).await;
                         command.run().await;
+                        let _first = ends.set(Instant::now() + quiet.lasts);
                     };
                     let ended = watch::observe(judge, post, run, quiet, stop.wait()).await;
                     until = clock::now();

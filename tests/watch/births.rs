@@ -37,6 +37,9 @@ pub const LATE: Birth = Birth {
         };
         let apart = (alive + after).abs_diff(let_through);
         match apart <= 2 * NEWBORN_INTERVAL_US + EDGE_US.unsigned_abs() && newborn.leaked.is_empty() {
+            true if newborn.slowest.as_ref().is_none_or(|slow| slow.node.is_none()) => {
+                Err(format!("nothing names the flow that was late, and the node it leads into: {newborn:?}"))
+            }
             true => Ok(()),
             false => Err(format!("let through at {let_through}, {apart} us from what was found: {newborn:?}")),
         }
@@ -94,13 +97,11 @@ pub fn newborns(birth: &Birth) -> Result<Completion, Failed> {
             }
             Ran::It(run) => run,
         };
-        // One that was born at the very end had no time to show anything.
         let Some(newborn) = run.watch.newborns.first() else {
             return Err(format!("nobody was born:\n{}", run.said).into());
         };
-        let cut_short = run.watch.newborns.iter().any(|newborn| newborn.connected_after_us.is_none());
         match (birth.holds)(&run.document, newborn) {
-            Ok(()) if run.code == birth.exit || cut_short && run.code == 6 => return Ok(Completion::Completed),
+            Ok(()) if run.code == birth.exit => return Ok(Completion::Completed),
             Ok(()) => last = format!("exit {} instead of {}:\n{}", run.code, birth.exit, run.said),
             Err(why) => last = format!("{why}\n{}", run.said),
         }

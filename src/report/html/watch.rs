@@ -211,12 +211,12 @@ fn born(one: &Newborn) -> Markup {
             td { (one.node.as_deref().map(safe).unwrap_or_default()) }
             td .figure { (human_us(one.asked_us)) }
             td .figure { (alive.unwrap_or("never".into())) }
-            td .figure { (one.connected_after_us.map_or("never".into(), human_us)) }
+            td .figure { (one.connected_after_us.map_or(if one.cut_short { "not judged" } else { "never" }.into(), human_us)) }
             td {
                 @for flow in &one.leaked { span .mini .leak { (Call::Leak.word()) } " " code { (safe(&flow.to_string())) } " " }
                 @for flow in &one.shut { span .mini .outage { (Call::Outage.word()) } " " code { (safe(&flow.to_string())) } " " }
             }
-            td { (one.note.as_deref().map(safe).unwrap_or_default()) }
+            td { (safe(&watched::newborn_remark(one))) }
         }
     }
 }
