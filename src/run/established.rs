@@ -232,7 +232,8 @@ mod tests {
     fn a_silence_is_a_stall_only_where_it_was_observed() {
         // A silence from 1,000 ms on, until when, what nobody could observe of it, and from and until when it is a stall.
         type Blind = &'static [(u64, u64)];
-        let table: [(u64, Blind, Option<(u64, u64)>, u64, &str); 5] = [
+        type Row = (u64, Blind, Option<(u64, u64)>, u64, &'static str);
+        let table: [Row; 5] = [
             (4000, &[(1100, 1200)], Some((1200, 4000)), 100, "a blink of an agent excuses no more than itself"),
             (4000, &[(1100, 3900)], None, 2800, "all of it"),
             (4000, &[(1100, 2600), (2500, 3500)], None, 2400, "spans that overlap count once"),

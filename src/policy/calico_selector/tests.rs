@@ -109,7 +109,8 @@ fn depth_and_length_overflow_nothing() {
 
 #[test]
 fn a_global_policys_selectors_are_read_as_calico_combines_them() {
-    let rows: [(&str, &str, &str, Option<&str>, &[&str]); 9] = [
+    type Row<'t> = (&'t str, &'t str, &'t str, Option<&'t str>, &'t [&'t str]);
+    let rows: [Row<'_>; 9] = [
         ("", "", "", Some("all()"), &[]),
         ("", "team == 'x'", "", Some("pcns.team == \"x\""), &[]),
         ("a == 'b'", "team == 'x'", "", Some("(a == \"b\" && pcns.team == \"x\")"), &[]),
