@@ -178,7 +178,7 @@ pub(super) fn lay(
     }
     for (number, entry) in numbered().filter(|(_, entry)| entry.overrides) {
         if !effective.contains(&number) {
-            let draft = error(Code::NoEffect, "this expectation overrides none").at(entry.span);
+            let draft = error(Code::NoEffect, "this expectation overrides no other").at(entry.span);
             log.push(draft.help("leave `overrides` out, or write the wider entry it is an exception to"));
         }
     }
