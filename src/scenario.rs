@@ -20,6 +20,7 @@ mod schema;
 pub mod source;
 mod text;
 mod tree;
+pub mod versioned;
 mod widen;
 pub mod world;
 mod yaml;
@@ -187,6 +188,9 @@ pub struct Stage {
     /// How much may go wrong with single flows while they are watched; those that are not here have no budget of their
     /// own.
     pub budgets: HashMap<Flow, Budget>,
+    /// Both, for ranges of Calico's versions, in order. Empty where nothing depends on the version; else `intent` and
+    /// `budgets` are what holds where it is not known.
+    pub by_release: Vec<versioned::ByRelease>,
     /// Time limits of this stage: the step's own where it gives them, else the scenario's.
     pub timing: Timing,
 }

@@ -14,6 +14,7 @@ use crate::scenario::{Scenario, Stage};
 
 /// What the policies of every stage mean, and where that is not what their author wanted.
 pub fn forecast(scenario: &Scenario) -> Forecast {
+    let scenario = &*scenario.expected_in(None);
     let stages: Vec<Outlook> =
         scenario.stages().iter().enumerate().map(|(place, stage)| outlook(scenario, place, stage)).collect();
     let mut counts = Counts::default();

@@ -35,11 +35,13 @@ pub(super) async fn run<F: Fabric>(
     show: &mut (dyn FnMut(&Document) + Send),
     say: &(dyn Fn(&[String]) + Sync),
 ) -> Result<Document, Refusal> {
-    if let Some(asked) = order.scenario.requirement()
-        && let Some(why) = asked.unmet(&fabric.place().await)
-    {
+    let place = fabric.place().await;
+    if let Some(why) = order.scenario.requirement().and_then(|asked| asked.unmet(&place)) {
         return Err(Refusal::Unmet { scenario: order.scenario.name().to_owned(), why });
     }
+    // Calico may be upgraded meanwhile: what held when the run began is what its author wants to see kept.
+    let expected = order.scenario.expected_in(Some(&place));
+    let order = &Order { scenario: &expected, ..order.clone() };
     let mut draft = Draft::new(order, temper, tell);
     let stop = stop.within(order.timeout.map(margin));
     draft.begin("world", None);

@@ -20,12 +20,16 @@ use super::log::{Log, error};
 use super::raw;
 use super::requirement::Requirement;
 use super::source::Source;
+use super::versioned::ByRelease;
 use super::{Scenario, Stage, Timing};
 use crate::model::document::Strictness;
+use crate::model::matrix::Matrix;
 use crate::model::verdict::Intent;
 use cast::Cast;
 use cells::Layout;
+use expectations::Expected;
 use library::Library;
+use stages::PlayedStage;
 
 /// Changes have to be in force within this, unless the scenario says otherwise.
 const CONVERGE_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
@@ -64,12 +68,15 @@ pub(super) fn check(
     }
     let layout = Layout::new(&played, &resolved, &ports, &cast, raw.span, log)?;
     let timing = timing(raw);
+    let requirement = raw.requires.as_ref().map(|raw| Requirement { calico: raw.calico.value.clone() });
     let mut stages = Vec::new();
     for ((place, played), resolved) in played.stages.into_iter().enumerate().zip(&resolved) {
         let cells = layout.cells(place);
-        let (intent, budgets) = expectations::lay(resolved, &cells, &layout, &cast, log)?;
+        let releases = expectations::releases(resolved, requirement.as_ref());
+        let Expected { intent, budgets, by_release } =
+            expectations::lay(resolved, &releases, &cells, &layout, &cast, log)?;
         if strictness == Strictness::Strict {
-            refuse_unstated(&played.name, played.span, &intent, &cast, log);
+            refuse_unstated(&played, &intent, &by_release, &cast, log);
         }
         let own = place.checked_sub(1).and_then(|step| raw.steps.get(step));
         let timing = Timing {
@@ -78,7 +85,7 @@ pub(super) fn check(
             ..timing
         };
         let (name, changes, world) = (played.name, played.changes, played.world);
-        stages.push(Stage { name, changes, world, cells, intent, budgets, timing });
+        stages.push(Stage { name, changes, world, cells, intent, budgets, by_release, timing });
     }
     let names = names::resolve(&raw.names, &played.bare, &played.placed, &cast, log);
     let known = known::resolve(&raw.known, &stages, &cast, log);
@@ -101,7 +108,7 @@ pub(super) fn check(
         stages,
         timing,
         known,
-        requirement: raw.requires.as_ref().map(|raw| Requirement { calico: raw.calico.value.clone() }),
+        requirement,
         newborns: Vec::new(),
         adopted: None,
         borrowed: cast.borrowed,
@@ -122,20 +129,19 @@ fn timing(raw: &raw::Scenario) -> Timing {
     }
 }
 
-fn refuse_unstated(
-    stage: &str,
-    span: super::text::Span,
-    intent: &crate::model::matrix::Matrix<Intent>,
-    cast: &Cast,
-    log: &mut Log,
-) {
-    let open: Vec<_> = intent.iter().filter(|(_, _, intent)| **intent == Intent::Unstated).map(|(_, f, _)| f).collect();
+/// Refuses flows that no expectation covers, under some version of Calico where that makes a difference.
+fn refuse_unstated(stage: &PlayedStage, intent: &Matrix<Intent>, by_release: &[ByRelease], cast: &Cast, log: &mut Log) {
+    let unstated = |id| match by_release {
+        [] => intent.get(id) == Some(&Intent::Unstated),
+        by_release => by_release.iter().any(|by| by.intent.get(id) == Some(&Intent::Unstated)),
+    };
+    let open: Vec<_> = intent.iter().filter(|(id, _, _)| unstated(*id)).map(|(_, flow, _)| flow).collect();
     if open.is_empty() {
         return;
     }
     let shown = open.iter().take(5).map(|flow| format!("`{}`", cast.named(flow))).collect::<Vec<_>>().join(", ");
     let more = if open.len() > 5 { format!(" and {} more", open.len() - 5) } else { String::new() };
     let (plural, verb) = if open.len() == 1 { ("", "is") } else { ("s", "are") };
-    let message = format!("{} flow{plural} of stage `{stage}` {verb} covered by no expectation", open.len());
-    log.push(error(Code::Unstated, message).at(span).help(format!("say what is right for {shown}{more}")));
+    let message = format!("{} flow{plural} of stage `{}` {verb} covered by no expectation", open.len(), stage.name);
+    log.push(error(Code::Unstated, message).at(stage.span).help(format!("say what is right for {shown}{more}")));
 }

@@ -222,6 +222,9 @@ pub(in crate::scenario) struct Expect {
     /// entries that differ on a flow are an error.
     #[schemars(with = "Option<bool>")]
     pub overrides: bool,
+    /// Under which versions of Calico it holds, such as `<3.32`: those of the cluster when the run begins. Left out: always.
+    #[schemars(with = "Option<schema::Versions>")]
+    pub calico: Option<At<Versions>>,
     /// While watched, outages of one of these flows may last so long together. Left out: as `--max-outage` says.
     #[schemars(with = "Option<schema::Duration>")]
     pub max_outage: Option<At<std::time::Duration>>,
@@ -384,7 +387,7 @@ mod schema {
         "examples": ["deployment/data-store"],
     });
     shape!(Versions, {
-        "description": "Versions, all of these conditions together: >=3.31, <3.33.",
+        "description": "Versions of Calico, all of these conditions together: >=3.31, <3.33.",
         "type": "string",
         "examples": [">=3.31, <3.33", "3.32"],
     });

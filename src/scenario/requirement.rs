@@ -48,10 +48,40 @@ impl Versions {
     /// Whether a version meets them: `v3.31.7`, `3.32.0`. A pre-release counts as the release it comes before: it is
     /// what people try a release with.
     pub fn hold(&self, version: &str) -> bool {
-        let plain = version.trim().trim_start_matches('v');
-        let released = plain.split(['-', '+']).next().unwrap_or(plain);
-        Version::parse(released).is_ok_and(|version| self.conditions.matches(&version))
+        release(version).is_some_and(|version| self.hold_for(&version))
     }
+
+    /// The same for a release.
+    pub(in crate::scenario) fn hold_for(&self, release: &Version) -> bool {
+        self.conditions.matches(release)
+    }
+
+    /// The releases at which the answer may change. From one of them up to the next it is the same.
+    pub(in crate::scenario) fn boundaries(&self) -> impl Iterator<Item = Version> + '_ {
+        self.conditions.comparators.iter().flat_map(|condition| {
+            let (major, minor, patch) =
+                (condition.major, condition.minor.unwrap_or_default(), condition.patch.unwrap_or_default());
+            [
+                Version::new(major, minor, patch),
+                Version::new(major, minor, patch.saturating_add(1)),
+                Version::new(major, minor.saturating_add(1), 0),
+                Version::new(major.saturating_add(1), 0, 0),
+            ]
+        })
+    }
+}
+
+/// The release that a version names: `v3.31.7`, `3.32.0-0.dev`.
+pub(in crate::scenario) fn release(version: &str) -> Option<Version> {
+    let plain = version.trim().trim_start_matches('v');
+    Version::parse(plain.split(['-', '+']).next().unwrap_or(plain)).ok()
+}
+
+/// The release of Calico in a place, where it is there and its version can be told.
+pub(in crate::scenario) fn calico_in(place: &FabricInfo) -> Option<Version> {
+    let fact = |name: &str| place.facts.get(name).map(String::as_str);
+    fact("cni").filter(|cni| cni.eq_ignore_ascii_case("calico"))?;
+    release(fact("cni-version")?)
 }
 
 impl FromStr for Versions {
@@ -74,6 +104,22 @@ mod tests {
 
     use super::*;
     use crate::model::document::FabricKind;
+
+    #[test]
+    fn between_two_boundaries_the_answer_is_the_same() {
+        for text in [">=3.31, <3.33", "<3.32", ">3.31", "<=3.31.2", "=3.31", "~3.31.4", "^3.31.2", "3.*", ">0.0.3"] {
+            let versions: Versions = text.parse().unwrap();
+            let mut boundaries: Vec<Version> = versions.boundaries().collect();
+            boundaries.extend([Version::new(0, 0, 0), Version::new(9, 0, 0)]);
+            boundaries.sort();
+            let of = |version: &Version| versions.hold_for(boundaries.iter().rfind(|one| *one <= version).unwrap());
+            for (major, minor, patch) in (0..5).flat_map(|a| (0..40).flat_map(move |b| (0..9).map(move |c| (a, b, c))))
+            {
+                let version = Version::new(major, minor, patch);
+                assert_eq!(versions.hold_for(&version), of(&version), "{text}: {version}");
+            }
+        }
+    }
 
     #[test]
     fn a_place_meets_a_requirement_by_kind_and_version() {

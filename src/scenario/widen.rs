@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::versioned::ByRelease;
 use super::{Endpoint, Scenario, Stage};
 use crate::model::flow::{CellSet, Flow, FlowTable};
 use crate::model::matrix::Matrix;
@@ -19,10 +20,14 @@ impl Scenario {
         };
         let stages = self.stages.iter().map(|stage| {
             let cells = again(&stage.cells);
-            let intent = Matrix::build(Arc::clone(&cells), |_, flow| {
-                old.find(flow).and_then(|id| stage.intent.get(id)).copied().unwrap_or(Intent::Unstated)
-            });
-            Stage { cells, intent, ..stage.clone() }
+            let same = |intent: &Matrix<Intent>| {
+                Matrix::build(Arc::clone(&cells), |_, flow| {
+                    old.find(flow).and_then(|id| intent.get(id)).copied().unwrap_or(Intent::Unstated)
+                })
+            };
+            let intent = same(&stage.intent);
+            let by_release = stage.by_release.iter().map(|by| ByRelease { intent: same(&by.intent), ..by.clone() });
+            Stage { by_release: by_release.collect(), intent, cells: Arc::clone(&cells), ..stage.clone() }
         });
         let stages = stages.collect();
         let baseline = again(&self.baseline);

@@ -1,11 +1,13 @@
 //! Expectations: names resolved, then written into the cells they cover.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use semver::Version;
+
 use super::cast::Cast;
-use super::cells::Layout;
+use super::cells::{Index, Layout};
 use crate::model::endpoint::{EndpointId, Family};
 use crate::model::flow::{CellSet, Flow};
 use crate::model::matrix::Matrix;
@@ -16,7 +18,9 @@ use crate::scenario::decode::At;
 use crate::scenario::diagnostic::Code;
 use crate::scenario::log::{Log, error};
 use crate::scenario::raw;
+use crate::scenario::requirement::{Requirement, Versions};
 use crate::scenario::text::Span;
+use crate::scenario::versioned::ByRelease;
 use crate::scenario::world::World;
 
 /// An expectation whose names are resolved.
@@ -31,6 +35,8 @@ pub(super) struct Resolved {
     verdict: Verdict,
     /// Whether it is an exception to entries that are none.
     overrides: bool,
+    /// Under which versions of Calico it holds.
+    calico: Option<At<Versions>>,
     max_outage: Option<At<Duration>>,
     max_leak: Option<At<Duration>>,
     /// Where the entry stands.
@@ -49,6 +55,7 @@ pub(super) fn resolve(entries: &[raw::Expect], world: &World, cast: &Cast, log: 
             family: entry.family.map(|at| at.value),
             verdict: entry.verdict.value,
             overrides: entry.overrides,
+            calico: entry.calico.clone(),
             max_outage: entry.max_outage,
             max_leak: entry.max_leak,
             span: entry.span,
@@ -114,94 +121,173 @@ pub(super) fn who(names: &[At<String>], part: Part, world: &World, cast: &Cast, 
 }
 
 /// Writes the expectations of one stage into its cells. None where there are too many to write.
+///
+/// `releases` are those of Calico at which an expectation begins or ceases to hold.
 pub(super) fn lay(
     entries: &[Resolved],
+    releases: &[Version],
     cells: &Arc<CellSet>,
     layout: &Layout,
     cast: &Cast,
     log: &mut Log,
-) -> Option<(Matrix<Intent>, HashMap<Flow, Budget>)> {
+) -> Option<Expected> {
     let at = entries.first().map_or_else(Span::default, |entry| entry.span);
     let index = layout.index(cells, at, log)?;
-    let mut by: Vec<u32> = vec![u32::MAX; cells.len()];
-    let mut told: HashSet<(u32, u32)> = HashSet::new();
-    let mut budgets = Budgets::default();
-    let mut effective: HashSet<u32> = HashSet::new();
-    // Exceptions first: what they cover is taken when the entries come that they override.
-    let numbered = || (0u32..).zip(entries);
-    let exceptions = numbered().filter(|(_, entry)| entry.overrides);
-    for (number, entry) in exceptions.chain(numbered().filter(|(_, entry)| !entry.overrides)) {
-        let mut covered = 0u64;
-        let mut overridden: Option<&Resolved> = None;
-        let mut kept = false;
-        for &source in &entry.from {
-            for &destination in &entry.to {
-                for (place, flow) in index.between(source, destination) {
-                    layout.spend(1, entry.span, log)?;
-                    let port = entry.port.is_none_or(|port| port == flow.port);
-                    let family = entry.family.is_none_or(|family| family == flow.family);
-                    if !(port && family) {
+    let mut laying = Laying { entries, cells, index, layout, cast, told: HashSet::new(), done: HashMap::new() };
+    let (intent, budgets) = laying.write(|entry| entry.calico.is_none(), log)?;
+    let mut by_release = Vec::new();
+    for release in releases {
+        let holds = |entry: &Resolved| entry.calico.as_ref().is_none_or(|at| at.value.hold_for(release));
+        let (intent, budgets) = laying.write(holds, log)?;
+        by_release.push(ByRelease { from: release.clone(), intent, budgets });
+    }
+    laying.close(log);
+    Some(Expected { intent, budgets, by_release })
+}
+
+/// What the expectations of one stage say.
+pub(super) struct Expected {
+    /// Of its flows, where Calico's version is not known.
+    pub intent: Matrix<Intent>,
+    /// Their budgets.
+    pub budgets: HashMap<Flow, Budget>,
+    /// Where it is known, in order.
+    pub by_release: Vec<ByRelease>,
+}
+
+/// Expectations while they are written down, once for every range of versions.
+struct Laying<'l> {
+    entries: &'l [Resolved],
+    cells: &'l Arc<CellSet>,
+    index: Index<'l>,
+    layout: &'l Layout,
+    cast: &'l Cast,
+    /// Which pairs of entries were said to be in conflict, or to give two budgets.
+    told: HashSet<(Span, Span)>,
+    /// What each entry did, over all ranges of versions in which it holds.
+    done: HashMap<usize, Done>,
+}
+
+/// What an entry did.
+#[derive(Default)]
+struct Done {
+    /// It covers a flow.
+    covers: bool,
+    /// It says something of a flow itself.
+    says: bool,
+    /// It is an exception to another.
+    excepts: bool,
+    /// An exception to it.
+    exception: Option<usize>,
+}
+
+impl Laying<'_> {
+    /// Writes the entries that hold. None where there are too many to write.
+    fn write(
+        &mut self,
+        holds: impl Fn(&Resolved) -> bool,
+        log: &mut Log,
+    ) -> Option<(Matrix<Intent>, HashMap<Flow, Budget>)> {
+        let mut by: Vec<Option<usize>> = vec![None; self.cells.len()];
+        let mut budgets = Budgets::default();
+        let numbered = || self.entries.iter().enumerate().filter(|(_, entry)| holds(entry));
+        // Exceptions first: what they cover is taken when the entries come that they override.
+        let exceptions = numbered().filter(|(_, entry)| entry.overrides);
+        for (number, entry) in exceptions.chain(numbered().filter(|(_, entry)| !entry.overrides)) {
+            let mut done = self.done.remove(&number).unwrap_or_default();
+            for (source, destination) in entry.pairs() {
+                for (place, flow) in self.index.between(source, destination) {
+                    self.layout.spend(1, entry.span, log)?;
+                    if !entry.covers(&flow) {
                         continue;
                     }
-                    covered += 1;
+                    done.covers = true;
                     let Some(slot) = by.get_mut(place) else { continue };
-                    let first = entries.get(*slot as usize);
-                    if let Some(exception) = first.filter(|first| first.overrides && !entry.overrides) {
-                        effective.insert(*slot);
-                        overridden = Some(exception);
+                    let first = slot.and_then(|number| Some((number, self.entries.get(number)?)));
+                    if let Some((exception, _)) = first.filter(|(_, first)| first.overrides && !entry.overrides) {
+                        self.done.entry(exception).or_default().excepts = true;
+                        done.exception = Some(exception);
                         continue;
                     }
-                    kept = true;
-                    budgets.lay(entry, flow, cast, log);
+                    done.says = true;
+                    budgets.lay(entry, flow, self.cast, &mut self.told, log);
                     match first {
-                        None => *slot = number,
-                        Some(first) if first.verdict == entry.verdict => {}
-                        Some(first) => {
-                            if told.insert((*slot, number)) {
-                                conflict(first, entry, &flow, cast, log);
+                        None => *slot = Some(number),
+                        Some((_, first)) if first.verdict == entry.verdict => {}
+                        Some((_, first)) => {
+                            if self.told.insert((first.span, entry.span)) {
+                                conflict(first, entry, &flow, self.cast, log);
                             }
                         }
                     }
                 }
-                layout.spend(1, entry.span, log)?;
+                self.layout.spend(1, entry.span, log)?;
+            }
+            self.done.insert(number, done);
+        }
+        let mut place = 0;
+        let intent = Matrix::build(Arc::clone(self.cells), |_, _| {
+            let entry = by.get(place).copied().flatten().and_then(|number| self.entries.get(number));
+            place += 1;
+            entry.map_or(Intent::Unstated, |entry| Intent::Stated(entry.verdict))
+        });
+        Some((intent, budgets.laid))
+    }
+
+    /// Tells of the entries that do nothing in any range of versions: one finding for each.
+    fn close(&self, log: &mut Log) {
+        for (number, entry) in self.entries.iter().enumerate() {
+            match self.done.get(&number) {
+                None => no_version(entry, log),
+                Some(Done { covers: false, .. }) => no_cell(entry, self.cast, log),
+                Some(Done { says: false, exception: Some(exception), .. }) => {
+                    if let Some(exception) = self.entries.get(*exception) {
+                        nothing_left(entry, exception, log);
+                    }
+                }
+                Some(done) if entry.overrides && !done.excepts => {
+                    let draft = error(Code::NoEffect, "this expectation overrides no other").at(entry.span);
+                    log.push(draft.help("leave `overrides` out, or write the wider entry it is an exception to"));
+                }
+                Some(_) => {}
             }
         }
-        match overridden {
-            _ if covered == 0 => no_cell(entry, cast, log),
-            Some(exception) if !kept => nothing_left(entry, exception, log),
-            Some(_) | None => {}
-        }
-        // One finding for each entry: one that covers no flow overrides none either.
-        if covered == 0 {
-            effective.insert(number);
-        }
     }
-    for (number, entry) in numbered().filter(|(_, entry)| entry.overrides) {
-        if !effective.contains(&number) {
-            let draft = error(Code::NoEffect, "this expectation overrides no other").at(entry.span);
-            log.push(draft.help("leave `overrides` out, or write the wider entry it is an exception to"));
-        }
+}
+
+impl Resolved {
+    fn pairs(&self) -> impl Iterator<Item = (EndpointId, EndpointId)> + '_ {
+        self.from.iter().flat_map(|source| self.to.iter().map(move |destination| (*source, *destination)))
     }
-    let mut place = 0;
-    let intent = Matrix::build(Arc::clone(cells), |_, _| {
-        let entry = by.get(place).and_then(|number| entries.get(*number as usize));
-        place += 1;
-        entry.map_or(Intent::Unstated, |entry| Intent::Stated(entry.verdict))
-    });
-    Some((intent, budgets.laid))
+
+    fn covers(&self, flow: &Flow) -> bool {
+        self.port.is_none_or(|port| port == flow.port) && self.family.is_none_or(|family| family == flow.family)
+    }
+}
+
+/// The releases of Calico at which an expectation of a stage begins or ceases to hold, from the oldest on. None where no
+/// expectation depends on it.
+pub(super) fn releases(entries: &[Resolved], requirement: Option<&Requirement>) -> Vec<Version> {
+    let conditions: Vec<&Versions> = entries.iter().filter_map(|entry| Some(&entry.calico.as_ref()?.value)).collect();
+    if conditions.is_empty() {
+        return Vec::new();
+    }
+    let required = requirement.map(|requirement| &requirement.calico);
+    let boundaries = conditions.into_iter().chain(required).flat_map(Versions::boundaries);
+    let all: BTreeSet<Version> = boundaries.chain([Version::new(0, 0, 0)]).collect();
+    all.into_iter().filter(|release| required.is_none_or(|required| required.hold_for(release))).collect()
 }
 
 /// The budgets of single flows, while they are written down.
 #[derive(Default)]
 struct Budgets {
     laid: HashMap<Flow, Budget>,
-    /// Which entry gave a flow's budget, and whether that it is not the only one has been said.
+    /// Which entry gave a flow's budget.
     by: HashMap<Flow, Span>,
-    told: HashSet<(Span, Span)>,
 }
 
 impl Budgets {
-    fn lay(&mut self, entry: &Resolved, flow: Flow, cast: &Cast, log: &mut Log) {
+    fn lay(&mut self, entry: &Resolved, flow: Flow, cast: &Cast, told: &mut HashSet<(Span, Span)>, log: &mut Log) {
         let given =
             Budget { max_outage: entry.max_outage.map(|at| at.value), max_leak: entry.max_leak.map(|at| at.value) };
         if given == Budget::default() {
@@ -209,7 +295,7 @@ impl Budgets {
         }
         let first = *self.by.entry(flow).or_insert(entry.span);
         let before = *self.laid.entry(flow).or_insert(given);
-        if before != given && self.told.insert((first, entry.span)) {
+        if before != given && told.insert((first, entry.span)) {
             let message = format!("`{}` is given two budgets", cast.named(&flow));
             log.push(error(Code::Conflict, message).note(entry.span, "one here").note(first, "another here"));
         }
@@ -232,6 +318,13 @@ fn conflict(first: &Resolved, second: &Resolved, flow: &Flow, cast: &Cast, log: 
 fn nothing_left(wide: &Resolved, exception: &Resolved, log: &mut Log) {
     let message = "every flow of this expectation is overridden: it says nothing";
     log.push(error(Code::NoEffect, message).note(wide.span, "this one").note(exception.span, "overridden here"));
+}
+
+/// Of an entry that holds under no version that the scenario is run with.
+fn no_version(entry: &Resolved, log: &mut Log) {
+    let Some(calico) = &entry.calico else { return };
+    let message = format!("no version of Calico under which this scenario runs is `{}`", calico.value);
+    log.push(error(Code::NoEffect, message).at(calico.span));
 }
 
 fn no_cell(entry: &Resolved, cast: &Cast, log: &mut Log) {

@@ -2,6 +2,7 @@
 
 use super::cast::Cast;
 use crate::model::labels::Labels;
+use crate::model::matrix::Matrix;
 use crate::model::verdict::Intent;
 use crate::policy::Policy;
 use crate::policy::network_policy::NetworkPolicy;
@@ -41,7 +42,8 @@ pub(super) fn unused(raw: &raw::Scenario, stages: &[Stage], placed: &[(Policy, S
     }
     let mut named = vec![false; cast.endpoints.len()];
     for stage in stages {
-        for (_, flow, intent) in stage.intent.iter() {
+        let versions = stage.by_release.iter().map(|by| &by.intent);
+        for (_, flow, intent) in [&stage.intent].into_iter().chain(versions).flat_map(Matrix::iter) {
             if *intent != Intent::Unstated {
                 for id in [flow.source, flow.destination] {
                     if let Some(slot) = named.get_mut(id.index()) {

@@ -12,6 +12,7 @@ use crate::scenario::decode::{At, Dialect, Fields, choice, entries, integer, ite
 use crate::scenario::diagnostic::Code;
 use crate::scenario::labels::{self, Own};
 use crate::scenario::log::{Log, error};
+use crate::scenario::requirement::Versions;
 use crate::scenario::text::Span;
 use crate::scenario::tree::{Node, Resolved, Value, resolve};
 
@@ -76,11 +77,16 @@ fn version(node: &Node, log: &mut Log) {
 
 fn requires(node: &Node, log: &mut Log) -> Option<Requires> {
     let mut fields = Fields::open(node, "`requires`", OURS, log)?;
-    let calico = fields.required("calico", log).and_then(|node| text(node, "`calico`", OURS, log));
+    let calico = fields.required("calico", log).and_then(|node| versions(node, log));
     fields.close(log);
-    let At { value, span } = calico?;
+    Some(Requires { calico: calico? })
+}
+
+/// Versions of Calico.
+fn versions(node: &Node, log: &mut Log) -> Option<At<Versions>> {
+    let At { value, span } = text(node, "`calico`", OURS, log)?;
     match value.parse() {
-        Ok(versions) => Some(Requires { calico: At::new(versions, span) }),
+        Ok(versions) => Some(At::new(versions, span)),
         Err(why) => {
             let message = format!("`{value}` names no versions: {why}");
             log.push(error(Code::InvalidValue, message).at(span).help("write it as `>=3.31, <3.33`"));
@@ -144,6 +150,7 @@ fn expectation(node: &Node, log: &mut Log) -> Option<Expect> {
     let family = fields.optional("family").map(|node| choice(node, "`family`", &FAMILIES, OURS, log));
     let verdict = fields.required("verdict", log).and_then(|node| choice(node, "`verdict`", &VERDICTS, OURS, log));
     let overrides = fields.optional("overrides").map(|node| flag(node, "`overrides`", log));
+    let calico = fields.optional("calico").map(|node| versions(node, log));
     let max_outage = duration::read_from_zero(&mut fields, "max_outage", log);
     let max_leak = duration::read_from_zero(&mut fields, "max_leak", log);
     fields.close(log);
@@ -163,8 +170,13 @@ fn expectation(node: &Node, log: &mut Log) -> Option<Expect> {
         Some(Some(overrides)) => overrides,
         None => false,
     };
+    let calico = match calico {
+        Some(None) => return None,
+        Some(Some(calico)) => Some(calico),
+        None => None,
+    };
     let (from, to, verdict) = (from?, to?, verdict?);
-    Some(Expect { from, to, port, family, verdict, overrides, max_outage, max_leak, span: node.span })
+    Some(Expect { from, to, port, family, verdict, overrides, calico, max_outage, max_leak, span: node.span })
 }
 
 /// `true` or `false`.
