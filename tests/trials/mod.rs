@@ -85,7 +85,7 @@ pub fn trials_of(file: &Path, store: &Arc<Store>) -> Vec<Trial> {
             let named = scenario.named(flow);
             let mut name = trial(store.place.kind, scenario.name(), &stage.name, &named, *intent, meaning);
             if scenario.depends_on_version(&stage.name, flow) {
-                name.push_str(": it depends on Calico's version");
+                name = name.replace("is neither expected nor predicted", "is as expected of the version of Calico");
             } else if expected.is_none() {
                 continue;
             }
