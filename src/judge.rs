@@ -59,6 +59,7 @@ mod rules;
 #[cfg(test)]
 pub(crate) mod script;
 mod span;
+mod still_wrong;
 mod table;
 mod tally;
 #[cfg(test)]
@@ -89,6 +90,7 @@ pub use causes::{causes, exit_of};
 pub use findings::{counts, findings};
 pub use judgement::{Ending, Judgement, Passing};
 pub use rules::{Proven, Rules, Who, window};
+pub use still_wrong::StillWrong;
 pub use table::{Row, Sight, blame_offline, call, contradiction};
 pub use tolerance::{Allowance, Tolerance};
 pub use unobserved::unobserved;

@@ -30,6 +30,9 @@ const TELL: Duration = Duration::from_millis(50);
 /// How the watch goes on is told so often.
 const TICK: Duration = Duration::from_secs(1);
 
+/// Whether flows that are not right stay so is looked at so often: it takes a look at every flow.
+const STILL_WRONG_CHECK: Duration = Duration::from_millis(100);
+
 /// So many sightings are taken at once before the clock is looked at again.
 const BATCH: usize = 4096;
 
@@ -38,6 +41,8 @@ const BATCH: usize = 4096;
 pub enum Ended {
     /// What was waited for came about: every cell proven, convergence, or quiet.
     Reached,
+    /// Quiet was waited for, and flows that were not right have stayed so for as long as quiet had to last.
+    StillWrong,
     /// Time ran out first.
     TimedOut,
     /// It was told to stop.
@@ -131,7 +136,8 @@ where
 }
 
 /// Goes on watching after convergence: until `until` completes (a duration, a key, a command) and the network has been
-/// quiet for a while after it; or until `stop` completes.
+/// quiet for a while after it; or flows that were not right have stayed so for that while, no flow having changed; or until
+/// `stop` completes.
 pub async fn observe<S, C>(
     judge: &mut Judge,
     post: Post<'_, S, C>,
@@ -166,21 +172,38 @@ where
         return ended;
     }
     let over = clock();
+    let mut next_look = over;
     let check = |judge: &mut Judge, now: Moment, listener: &dyn Listener| {
         ticker.tick(judge, now, listener);
         let right = tell_news(judge, now, listener);
         let standing = judge.standing(now);
         let since = standing.last_off.map_or(over, |off| off.max(over));
-        let end = if standing.known >= since.plus(quiet.lasts) {
+        let calm = standing.known >= since.plus(quiet.lasts);
+        // A flow that was wrong and that nobody could observe since is not quiet.
+        let end = if calm && (quiet.lasts.is_zero() || judge.still_wrong().is_none()) {
             Some(Ended::Reached)
+        } else if now >= next_look && stays_wrong(judge, standing.known, over, quiet.lasts) {
+            Some(Ended::StillWrong)
         } else if now >= over.plus(quiet.at_most) {
             Some(Ended::TimedOut)
         } else {
             None
         };
+        if now >= next_look {
+            next_look = now.plus(STILL_WRONG_CHECK);
+        }
         (right, end)
     };
     keep_watch(judge, Judge::see, check, Post { sightings, clock, listener }, stop).await
+}
+
+/// Whether some flows were seen not to be right, and no flow changed, for so long after `over`. A flow that goes to and fro
+/// faster than that changes all the time; one that nobody could observe is not known to have stayed.
+fn stays_wrong(judge: &Judge, known: Moment, over: Moment, lasts: Duration) -> bool {
+    judge.still_wrong().is_some_and(|still| {
+        let long_enough = still.unchanged_since.max(over).plus(lasts);
+        known >= long_enough && still.seen_until >= long_enough
+    })
 }
 
 fn tell_news(judge: &mut Judge, now: Moment, listener: &dyn Listener) -> usize {

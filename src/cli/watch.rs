@@ -28,7 +28,7 @@ pub struct WatchArguments {
     #[command(flatten)]
     pub vigil: VigilArguments,
     /// The change to be watched: an upgrade, a rollout, anything. It is started once everything is as it should be, and
-    /// the watch ends when the network has been quiet for a while after it
+    /// the watch ends when the network has been quiet for a while after it, or flows have stayed wrong for that while
     #[arg(last = true, value_name = "COMMAND", conflicts_with = "lasts")]
     pub command: Vec<String>,
 }
@@ -46,7 +46,7 @@ pub struct VigilArguments {
     /// The network is quiet when nothing was wrong for so long after the command
     #[arg(long, value_parser = duration, value_name = "DURATION", default_value = "5s")]
     pub quiet_for: Duration,
-    /// Do not wait longer than this for quiet
+    /// Do not wait longer than this for quiet, where flows go on changing between right and wrong
     #[arg(long, value_parser = duration, value_name = "DURATION", default_value = "5m")]
     pub quiet_at_most: Duration,
     /// A flow's outages may last so long together, unless its expectation says otherwise

@@ -71,6 +71,11 @@ impl Persisted {
         }
     }
 
+    /// Whether any got through.
+    pub(super) fn got_through(&self) -> bool {
+        !self.through.is_empty()
+    }
+
     /// Whether some wait until both ends have told of their time.
     pub(super) fn waits(&self) -> bool {
         !self.unanswered.is_empty()

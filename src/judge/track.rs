@@ -129,6 +129,8 @@ pub(super) struct Track {
     last_right: Option<Moment>,
     /// Launch of the last attempt that was seen and was not right.
     pub(super) last_off: Option<Moment>,
+    /// Launch of the first attempt of the present unbroken run of those that were seen and were not right.
+    pub(super) off_since: Option<Moment>,
     /// From then on what was right has been shown to work.
     proven_from: Option<Moment>,
     open: Option<Spell>,
@@ -158,7 +160,7 @@ impl Track {
         self.attempts = self.attempts.saturating_add(span.count);
         if bearing == Bearing::Beside {
             // Seen, but nothing proven: it neither closes a window nor widens it, and is as dark as not having seen.
-            self.end_run(span.last);
+            self.end_run(span);
             self.gaps.nothing(span.last, gaps::Kind::Unproven);
             return;
         }
@@ -176,6 +178,7 @@ impl Track {
             self.close(spell);
         }
         self.right_since.get_or_insert(span.first);
+        self.off_since = None;
         self.last_right = Some(span.last);
         match weight {
             Weight::Answer => self.answers = self.answers.saturating_add(span.count),
@@ -184,7 +187,7 @@ impl Track {
     }
 
     fn wrong(&mut self, span: &Span, call: Call) {
-        self.end_run(span.last);
+        self.end_run(span);
         let turned_away = match &span.fate {
             Fate::Seen(Outcome::Refused { .. } | Outcome::Unreachable { .. }) => span.count,
             Fate::Seen(_) | Fate::Delivered(_) | Fate::Unseen(_) => 0,
@@ -212,7 +215,9 @@ impl Track {
         });
     }
 
-    fn end_run(&mut self, at: Moment) {
+    fn end_run(&mut self, span: &Span) {
+        let at = span.last;
+        self.off_since.get_or_insert(span.first);
         self.right_since = None;
         self.answers = 0;
         self.silences = 0;

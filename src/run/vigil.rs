@@ -85,13 +85,19 @@ pub enum Key {
 }
 
 impl Until<'_> {
-    fn words(&self) -> String {
+    /// What was waited for, by how that ended.
+    fn words(&self, ended: Ended) -> String {
         match self {
             Self::Over(duration) => jiff::SignedDuration::try_from(*duration)
                 .map_or_else(|_| format!("{duration:?}"), |duration| format!("{duration:#}")),
             Self::Told(Key::Enter) => "Enter or Ctrl-C".into(),
             Self::Told(Key::None) => "a signal".into(),
-            Self::Command(_) => "the command, and quiet after it".into(),
+            Self::Command(_) => match ended {
+                Ended::Reached => "the command, and quiet after it".into(),
+                Ended::StillWrong => "the command; flows that were not right after it stayed so".into(),
+                Ended::TimedOut => "the command; the network was not quiet in time after it".into(),
+                Ended::Stopped | Ended::Deserted => "the command".into(),
+            },
         }
     }
 }
@@ -201,7 +207,7 @@ impl Voyage<'_> {
         let info = WatchInfo {
             from_us: self.draft.micros(from),
             until_us: self.draft.micros(until),
-            waited_for: vigil.until.words(),
+            waited_for: vigil.until.words(ended),
             command: ran.as_ref().map(|ran| ran.info(|at| self.draft.micros(at))),
             seen: now_seen.saturating_sub(seen),
             unseen: now_unseen.saturating_sub(unseen),
@@ -242,7 +248,8 @@ impl Voyage<'_> {
             }
         }
         match ended {
-            Ended::Reached => Ok(()),
+            // What stays wrong is a finding, and more of it would tell nothing new.
+            Ended::Reached | Ended::StillWrong => Ok(()),
             Ended::TimedOut => {
                 if ran.is_some() {
                     self.draft.warn("the network was not quiet in time after the command had ended".into());

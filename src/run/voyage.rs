@@ -254,7 +254,7 @@ impl Voyage<'_> {
         match ended {
             Ended::Reached => self.keep_vigil(vigil, watched, world, under, judge).await,
             Ended::Stopped => Err(interrupted()),
-            Ended::TimedOut | Ended::Deserted => {
+            Ended::TimedOut | Ended::StillWrong | Ended::Deserted => {
                 Err("not watched, and no command was run: the world was not as it should be to begin with".into())
             }
         }
@@ -301,7 +301,9 @@ pub(super) fn convergence(ended: Ended, after: Duration, proven: Duration) -> Co
         Ended::Reached => {
             Convergence::Converged { after_us: assemble::micros(after), proven_us: assemble::micros(proven) }
         }
-        Ended::TimedOut | Ended::Deserted => Convergence::TimedOut { after_us: assemble::micros(after) },
+        Ended::TimedOut | Ended::StillWrong | Ended::Deserted => {
+            Convergence::TimedOut { after_us: assemble::micros(after) }
+        }
         Ended::Stopped => Convergence::Interrupted,
     }
 }

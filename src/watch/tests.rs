@@ -161,9 +161,57 @@ async fn watching_goes_on_until_what_was_waited_for_is_over_and_the_network_is_q
     assert_eq!(judgement.windows.last().map(|window| window.attempts), Some(5), "{judgement:?}");
 }
 
+/// `x` may not reach `s`: enforced from 1,100 ms on, and from 1,500 ms on not while `leaks`.
+fn leaking(leaks: impl Fn(Moment) -> bool + 'static) -> Script {
+    let script = Script::new(&["a", "s", "x"]);
+    let barred = barred(&script);
+    script.reality(move |flow, launch| {
+        let enforced = launch >= at(1100) && !(launch >= at(1500) && leaks(launch));
+        if barred(flow) && enforced { Fact::Dropped } else { Fact::Arrives }
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leak_that_stays_ends_the_watch_as_soon_as_quiet_would_have() {
+    let script = leaking(|_| true);
+    let clock = clock(at(1000));
+    let mut sightings = tell(&script, &clock);
+    let mut judge = judge(&script);
+    let post = Post { sightings: &mut sightings, clock: &clock, listener: &quiet };
+    assert_eq!(converge(&mut judge, post, pending()).await, Ended::Reached);
+    let over = Instant::now() + at(1600).since(clock());
+    let post = Post { sightings: &mut sightings, clock: &clock, listener: &quiet };
+    let calm = Quiet { lasts: 200 * MS, at_most: 300 * 1000 * MS };
+    assert_eq!(observe(&mut judge, post, sleep_until(over), calm, pending()).await, Ended::StillWrong);
+    let now = clock();
+    let (least, most) = (at(1800).plus(100 * MS), at(1800).plus(100 * MS + STILL_WRONG_CHECK + 40 * MS));
+    assert!(now >= least && now <= most, "{now:?}: 200 ms after the end, and a deadline to know of them");
+    assert_eq!(judge.verdicts(now).get(script.id("x", "s")).map(|j| j.call()), Some(Call::Leak));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leak_that_nobody_can_observe_any_more_neither_stays_nor_is_quiet() {
+    let mut script = leaking(|_| true);
+    script.reality = Box::new({
+        let (barred, reality) = (barred(&script), script.reality);
+        // The leaking flow's own source gets no processor time after 1,700 ms.
+        move |flow, launch| if barred(flow) && launch >= at(1700) { Fact::Starved } else { reality(flow, launch) }
+    });
+    let clock = clock(at(1000));
+    let mut sightings = tell(&script, &clock);
+    let mut judge = judge(&script);
+    let post = Post { sightings: &mut sightings, clock: &clock, listener: &quiet };
+    assert_eq!(converge(&mut judge, post, pending()).await, Ended::Reached);
+    let over = Instant::now() + at(1600).since(clock());
+    let post = Post { sightings: &mut sightings, clock: &clock, listener: &quiet };
+    let calm = Quiet { lasts: 200 * MS, at_most: 1000 * MS };
+    assert_eq!(observe(&mut judge, post, sleep_until(over), calm, pending()).await, Ended::TimedOut);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_network_that_never_becomes_quiet_is_left_in_the_end() {
-    let script = enforced(1100, 1500);
+    // A flow that goes to and fro, 80 ms each, does not stay wrong.
+    let script = leaking(|launch| (launch.0 / 80_000_000) % 2 == 0);
     let clock = clock(at(1000));
     let mut sightings = tell(&script, &clock);
     let mut judge = judge(&script);
