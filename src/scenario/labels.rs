@@ -4,7 +4,7 @@ use super::decode::{Dialect, entries, text};
 use super::diagnostic::Code;
 use super::log::{Log, error};
 use super::text::Span;
-use super::tree::Node;
+use super::tree::{Key, Node};
 use crate::model::labels::{Labels, check_key, check_value};
 
 /// Labels under this prefix are leakproof's own: oracle and lab do not see them.
@@ -24,11 +24,8 @@ pub(in crate::scenario) fn read(node: &Node, dialect: Dialect, own: Own, log: &m
     let mut all = Labels::default();
     for (key, node) in entries(node, "labels", log) {
         check_label_key(&key.text, key.span, own, log);
-        if dialect == Dialect::Manifest
-            && let Some(read) = key.as_kubectl_reads_it()
-        {
-            let message = format!("kubectl reads the bare key `{}` as `{read}`", key.text);
-            log.push(error(Code::WrongType, message).at(key.span).help(format!("write `\"{}\":`", key.text)));
+        if dialect == Dialect::Manifest {
+            check_bare_key(key, log);
         }
         let what = format!("the label `{}`", key.text);
         if let Some(value) = text(node, &what, dialect, log) {
@@ -39,6 +36,14 @@ pub(in crate::scenario) fn read(node: &Node, dialect: Dialect, own: Own, log: &m
         }
     }
     all
+}
+
+/// Refuses a bare key of a manifest that kubectl reads as another key.
+pub(in crate::scenario) fn check_bare_key(key: &Key, log: &mut Log) {
+    if let Some(read) = key.as_kubectl_reads_it() {
+        let message = format!("kubectl reads the bare key `{}` as `{read}`", key.text);
+        log.push(error(Code::WrongType, message).at(key.span).help(format!("write `\"{}\":`", key.text)));
+    }
 }
 
 /// Checks a label's key, and that it is none of leakproof's own where those are refused.

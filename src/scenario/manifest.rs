@@ -1,6 +1,9 @@
 //! Kubernetes manifests, read strictly into [`crate::policy`]: what the API server would refuse is refused, and what it
 //! would quietly drop is said.
 
+#[cfg(test)]
+mod api_server;
+mod filled;
 mod metadata;
 mod network_policy;
 mod selector;
@@ -9,15 +12,16 @@ use std::sync::Arc;
 
 use super::decode::{At, Dialect, Fields, entries, items, text};
 use super::diagnostic::{Code, Diagnostic, Refusal};
-use super::labels::Own;
+use super::labels::{Own, check_bare_key};
 use super::log::{Log, error, nearest, warning};
 use super::text::Span;
 use super::tree::{Node, Value};
 use super::yaml;
-use crate::model::labels::Labels;
+use crate::model::labels::{Labels, check_key};
 use crate::model::prediction::PolicyRef;
 use crate::policy::Policy;
 use crate::policy::unknown::UnknownPolicy;
+use filled::Shape;
 
 const KUBERNETES: Dialect = Dialect::Manifest;
 
@@ -78,7 +82,14 @@ fn read_into(node: &Node, log: &mut Log, all: &mut Vec<Manifest>) {
 }
 
 fn list(mut fields: Fields<'_>, log: &mut Log, all: &mut Vec<Manifest>) {
-    fields.optional("metadata");
+    if let Some(node) = fields.optional("metadata") {
+        filled::check(node, "metadata", Shape::Map, log);
+        for (key, shape) in metadata::FILLED {
+            if let Some(node) = node.get(key).filter(|node| !node.value.is_null()) {
+                filled::check(node, key, shape, log);
+            }
+        }
+    }
     let found = fields.required("items", log);
     fields.close(log);
     let Some(found) = found else { return };
@@ -94,9 +105,16 @@ fn list(mut fields: Fields<'_>, log: &mut Log, all: &mut Vec<Manifest>) {
 
 fn namespace(mut fields: Fields<'_>, log: &mut Log) -> Option<Manifest> {
     let metadata = metadata::read(&mut fields, Own::Refused, log);
-    drop_filled(&mut fields, &["spec", "status"], log);
+    if let Some(spec) = fields.optional("spec") {
+        namespace_spec(spec, log);
+    }
+    if let Some(status) = fields.optional("status") {
+        namespace_status(status, log);
+    }
+    filled::drop_filled(&mut fields, &[("spec", Shape::Map), ("status", Shape::Map)], log);
     fields.close(log);
     let metadata = metadata?;
+    metadata::check_finalizers(&metadata.finalizers, log);
     if let Err(why) = crate::model::labels::check_dns_label(&metadata.name.value) {
         let message = format!("the namespace name `{}` {why}", metadata.name.value);
         log.push(error(Code::InvalidValue, message).at(metadata.name.span));
@@ -104,14 +122,28 @@ fn namespace(mut fields: Fields<'_>, log: &mut Log) -> Option<Manifest> {
     Some(Manifest::Namespace { name: metadata.name, labels: metadata.labels })
 }
 
-/// Takes keys that a server fills in, and says that they are left out.
-fn drop_filled(fields: &mut Fields<'_>, keys: &[&'static str], log: &mut Log) {
-    let found: Vec<&'static str> = keys.iter().copied().filter(|key| fields.optional(key).is_some()).collect();
-    if let Some(first) = found.first() {
-        let names = found.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
-        let verb = if found.len() == 1 { "is" } else { "are" };
-        let message = format!("{names} {verb} the server's to fill: left out");
-        log.push(warning(Code::Ignored, message).at(fields.key_span(first)));
+/// Checks the `spec` of a Namespace, which says nothing that matters here.
+fn namespace_spec(node: &Node, log: &mut Log) {
+    if let Value::Map(_) = node.value
+        && let Some(mut fields) = Fields::open(node, "`spec`", KUBERNETES, log)
+    {
+        let finalizers = fields.optional("finalizers").map(|node| metadata::finalizers(node, log)).unwrap_or_default();
+        metadata::check_finalizers(&finalizers, log);
+        fields.close(log);
+    }
+}
+
+/// Checks the `status` of a Namespace, which is not created either.
+fn namespace_status(node: &Node, log: &mut Log) {
+    if let Value::Map(_) = node.value
+        && let Some(mut fields) = Fields::open(node, "`status`", KUBERNETES, log)
+    {
+        for (key, shape) in [("phase", Shape::Text), ("conditions", Shape::List)] {
+            if let Some(node) = fields.optional(key) {
+                filled::check(node, key, shape, log);
+            }
+        }
+        fields.close(log);
     }
 }
 
@@ -150,7 +182,7 @@ fn clean(node: &Node) -> serde_json::Value {
     if let Some(object) = json.as_object_mut() {
         object.remove("status");
         if let Some(metadata) = object.get_mut("metadata").and_then(|m| m.as_object_mut()) {
-            for key in metadata::FILLED {
+            for (key, _) in metadata::FILLED {
                 metadata.remove(key);
             }
         }
@@ -193,6 +225,11 @@ pub fn policy_from_json(value: &serde_json::Value, origin: &str) -> Result<(Poli
 /// The keys of a map that holds text, for annotations: read, and otherwise left alone.
 fn texts(node: &Node, what: &str, log: &mut Log) {
     for (key, node) in entries(node, what, log) {
+        check_bare_key(key, log);
+        // In annotations the API server takes upper case in a prefix too.
+        if let Err(why) = check_key(&key.text.to_lowercase()) {
+            log.push(error(Code::InvalidValue, format!("the key of {what} `{}` {why}", key.text)).at(key.span));
+        }
         if !matches!(node.value, Value::Scalar(..)) {
             let message = format!("{what} `{}` must be text, not {}", key.text, node.value.kind());
             log.push(error(Code::WrongType, message).at(node.span));

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::{KUBERNETES, Manifest, clean, drop_filled, metadata, selector};
+use super::filled::{Shape, drop_filled};
+use super::{KUBERNETES, Manifest, clean, metadata, selector};
 use crate::model::port::Protocol;
 use crate::model::prediction::Direction;
 use crate::policy::network_policy::{IpBlock, NetworkPolicy, Peer, PortClause, PortMatch, Rule};
@@ -30,7 +31,7 @@ pub(super) fn read(node: &Node, mut fields: Fields<'_>, log: &mut Log) -> Option
     let metadata = metadata::read(&mut fields, Own::Taken, log);
     let spec = fields.optional("spec");
     let key = fields.key_span("spec");
-    drop_filled(&mut fields, &["status"], log);
+    drop_filled(&mut fields, &[("status", Shape::Map)], log);
     fields.close(log);
     let spec = match spec {
         Some(spec) => spec_of(spec, key, log),
@@ -42,6 +43,7 @@ pub(super) fn read(node: &Node, mut fields: Fields<'_>, log: &mut Log) -> Option
         }
     };
     let (metadata, spec) = (metadata?, spec?);
+    metadata::check_finalizers(&metadata.finalizers, log);
     let namespace = metadata.namespace.as_ref().map_or_else(|| "default".to_owned(), |at| at.value.clone());
     let at = metadata.namespace.as_ref().map_or(metadata.name.span, |at| at.span);
     let policy = NetworkPolicy {
