@@ -15,6 +15,7 @@ use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
+use crate::clock;
 use crate::model::document::FabricInfo;
 use crate::model::endpoint::{Addresses, EndpointId};
 use crate::model::event::Listener;
@@ -22,7 +23,8 @@ use crate::model::flow::Flow;
 use crate::model::foreign::ForeignPolicy;
 use crate::model::happening::{About, Turn};
 use crate::model::moment::Moment;
-use crate::scenario::{Change, Scenario, world::World};
+use crate::scenario::world::{Pod, World};
+use crate::scenario::{Change, Phases, Scenario};
 
 /// A place where scenarios can be made real.
 pub trait Fabric: Send + Sync {
@@ -88,10 +90,45 @@ pub trait Realised: Send + Sync {
     /// Opens control streams to agents, as often as wanted, from any task.
     fn dial(&self) -> Arc<dyn Dial>;
 
-    /// Makes the changes, in order; `after` is the world once they are made. Placements of added pods are there when
-    /// this returns.
-    fn enact(&mut self, changes: &[Change], after: &World)
-    -> impl Future<Output = Result<Enacted, Self::Error>> + Send;
+    /// Makes the changes of one step in the order of [`Phases`]; `after` is the world once they are made. Placements of
+    /// added pods are there when this returns. The order is written here and nowhere else, so that no two fabrics differ in
+    /// it.
+    fn enact(
+        &mut self,
+        changes: &[Change],
+        after: &World,
+    ) -> impl Future<Output = Result<Enacted, Self::Error>> + Send {
+        async move {
+            let Phases { removed, changed, added } = Phases::of(changes);
+            let mut sent = clock::now();
+            if !removed.is_empty() {
+                sent = self.remove_pods(&removed).await?;
+            }
+            let last = self.change(&changed, after).await?;
+            if !changed.is_empty() {
+                sent = last;
+            }
+            if !added.is_empty() {
+                sent = self.add_pods(&added, after).await?;
+            }
+            Ok(Enacted { sent, acknowledged: clock::now() })
+        }
+    }
+
+    /// Removes these pods and waits until they are gone. Gives when the last removal was sent.
+    fn remove_pods(&mut self, pods: &[EndpointId]) -> impl Future<Output = Result<Moment, Self::Error>> + Send;
+
+    /// Makes these changes, none of which adds or removes a pod, and puts the policies of `after` in force. Gives when the
+    /// last change was sent.
+    fn change(&mut self, changes: &[Change], after: &World)
+    -> impl Future<Output = Result<Moment, Self::Error>> + Send;
+
+    /// Adds these pods of the world `after` and waits until their agents run. Gives when the last addition was sent.
+    fn add_pods(
+        &mut self,
+        pods: &[(EndpointId, Pod)],
+        after: &World,
+    ) -> impl Future<Output = Result<Moment, Self::Error>> + Send;
 
     /// What is lacking here to carry a flow, where something is: Services, an engine for a kind of policy. `world` is the
     /// world as it is then. Endpoints that were not placed, and families they have not, are known without asking.
@@ -135,7 +172,7 @@ pub struct Placement {
 /// Changes made. Both on the harness's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Enacted {
-    /// When the first change was sent: convergence counts from here.
+    /// When the last change was sent: time to enforce counts from here, or from when both agents of a flow run.
     pub sent: Moment,
     /// When the last change was acknowledged.
     pub acknowledged: Moment,

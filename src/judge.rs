@@ -22,12 +22,13 @@
 //!
 //! **Convergence.** Let `E` be the moment up to which all agents have told everything, less the deadline. The stage
 //! has converged when no attempt launched in `[E - window, E]` or known of later is anything but right, when that window lies
-//! after the first change was sent, and when every cell has enough right attempts for a verdict: one answer, or
+//! after the last change was sent and the agents of all added pods ran, and when every cell has enough right attempts for a verdict: one answer, or
 //! `attempts` silences with a witness. Evidence, though never wrongness, may be taken from up to two intervals back, since
 //! turns jitter. Cells whose agent is lost for good are not waited for; they end inconclusive. A cell that nothing
 //! judges holds nobody up.
 //!
-//! **Time to enforce** of a cell: from sending the first change until the launch of the first attempt of the unbroken
+//! **Time to enforce** of a cell: from sending the last change, or from when the agents at both its ends ran where that is
+//! later, until the launch of the first attempt of the unbroken
 //! run of right ones that led to convergence; zero where the cell was never seen otherwise. Its resolution is the
 //! interval.
 //!
@@ -71,6 +72,7 @@ mod verdicts;
 mod watch_findings;
 mod witness;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -137,6 +139,14 @@ pub struct Judge {
 #[derive(Debug, Clone, Default)]
 pub struct Agents(Ends);
 
+impl Agents {
+    /// An added pod is a new one, though one of its name may have been removed before: nothing that was told of the time
+    /// before `since` is about it.
+    pub fn renew(&mut self, added: EndpointId, since: Moment) {
+        self.0.renew(added, since);
+    }
+}
+
 /// Room for the last of some endpoints in order.
 fn endpoints_of(taking_part: &[EndpointId]) -> usize {
     taking_part.last().map_or(0, |last| last.index() + 1)
@@ -162,7 +172,7 @@ pub struct Standing {
 /// Convergence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Converged {
-    /// From sending the first change until the last cell was right for good.
+    /// From the stage's start (see [`Rules::sent`]) until the last cell was right for good.
     pub after: Duration,
     /// When that was proven, on the harness's clock.
     pub at: Moment,
@@ -191,7 +201,7 @@ impl Judge {
             .map(|(id, flow)| {
                 let said = meaning.get(id).and_then(|meaning| meaning.verdict());
                 let wanted = intent.get(id).and_then(|intent| intent.verdict());
-                Cell::new(Pair { source: flow.source, destination: flow.destination }, said.or(wanted))
+                Cell::new(Pair { source: flow.source, destination: flow.destination }, said.or(wanted), rules.sent)
             })
             .collect();
         let waiting = tracked.iter().filter(|cell| cell.right.is_some()).count();
@@ -225,6 +235,19 @@ impl Judge {
         self.ends = agents.0.with_room(endpoints_of(&self.taking_part));
         for place in 0..self.cells.len() {
             self.enqueue(place);
+        }
+        self
+    }
+
+    /// The same judge, with each flow's own clock: it starts when the last change was sent, or when the agents of both its
+    /// ends ran, whichever is later. `running` says of added pods when their agents ran; all others ran before. No flow
+    /// starts later than the stage.
+    #[must_use]
+    pub fn starting(mut self, sent: Moment, running: &BTreeMap<EndpointId, Moment>) -> Self {
+        for cell in &mut self.cells {
+            let ran = |id| running.get(&id).copied().unwrap_or(sent);
+            let starts = sent.max(ran(cell.pair.source)).max(ran(cell.pair.destination));
+            cell.starts = starts.min(self.rules.sent);
         }
         self
     }
@@ -286,13 +309,14 @@ impl Judge {
             Sighting::Tried { flow, first_number, count, first, last, left_within, slowest, outcome } => {
                 let Some(place) = self.set.place(*flow) else { return };
                 let cell = &mut self.cells[place];
-                if cell.alarmed_by(outcome) && *last >= self.rules.sent && cell.counted != Counted::Lost {
+                if cell.alarmed_by(outcome) && *last >= cell.starts && cell.counted != Counted::Lost {
                     self.latest_off = self.latest_off.max(*last);
                 }
                 let fate = Fate::Seen(outcome.clone());
                 let (number, count) = (*first_number, (*count).max(1));
                 let span = Span::new(number, count, *first, *last, *slowest, fate).left_within(*left_within);
-                cell.ledger.tried(span, &self.rules);
+                let rules = cell.own(&self.rules);
+                cell.ledger.tried(span, &rules);
                 self.enqueue(place);
             }
             Sighting::Persisted { flow, launched, ended, outcome } => {
@@ -300,7 +324,7 @@ impl Judge {
                 self.persistent += 1;
                 let cell = &mut self.cells[place];
                 let leaks = cell.right == Some(Verdict::Denied) && *outcome == Outcome::Refused { how: Refusal::Reset };
-                if *ended < self.rules.sent {
+                if *ended < cell.starts {
                     return;
                 }
                 if !(cell.alarmed_by(outcome) || leaks) {
@@ -325,16 +349,16 @@ impl Judge {
             }
             Sighting::Delivered { flow, first_number, count, first, last } => {
                 let Some(place) = self.set.place(*flow) else { return };
-                if last.plus(self.rules.deadline) < self.rules.sent {
+                let cell = &mut self.cells[place];
+                if last.plus(self.rules.deadline) < cell.starts {
                     return;
                 }
-                let cell = &mut self.cells[place];
                 let count = (*count).max(1);
                 cell.ledger.delivered(*first_number, count, *first, (*last).max(*first));
                 if cell.doubted(*first_number, count) {
                     cell.correct(&self.ends, &self.rules);
                 }
-                if cell.right == Some(Verdict::Denied) && *last >= self.rules.sent && cell.counted != Counted::Lost {
+                if cell.right == Some(Verdict::Denied) && *last >= cell.starts && cell.counted != Counted::Lost {
                     self.latest_off = self.latest_off.max(*last);
                 }
                 self.enqueue(place);

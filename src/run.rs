@@ -31,6 +31,7 @@ mod stop;
 mod suspect;
 mod through;
 mod tolerance;
+mod turnover;
 mod vigil;
 mod voyage;
 

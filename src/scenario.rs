@@ -14,6 +14,7 @@ mod manifest;
 mod narrow;
 pub mod newborns;
 pub mod outputs;
+mod phases;
 mod raw;
 pub mod requirement;
 mod schema;
@@ -50,6 +51,7 @@ use world::{Pod, World};
 pub use diagnostic::Refusal;
 pub use manifest::policy_from_json;
 pub use narrow::{Pick, PickSyntax};
+pub use phases::Phases;
 pub use schema::schema;
 
 /// A valid scenario.
@@ -177,7 +179,7 @@ pub struct Endpoint {
 pub struct Stage {
     /// `policies` for the first, then each step's `about:`, or `step 1` and so on; unique within the scenario.
     pub name: String,
-    /// What leads here from the stage before, in order; for the first, the initial policies.
+    /// What leads here from the stage before, in the order of [`Phases`]; for the first, the initial policies.
     pub changes: Vec<Change>,
     /// The world once they are made.
     pub world: World,

@@ -71,9 +71,12 @@ impl Sentence<'_> {
             judgement.outweigh(past.row(first), Passing::Late);
         }
         // By when it was last seen wrong: when it was first seen right says as much of how rare its turns are.
-        let late = |spell: &&Spell| rules.allowed.is_some_and(|allowed| spell.last_wrong > rules.sent.plus(allowed));
+        // A cell whose clock started before the stage's has no more time than any other.
+        let starts = past.cell.starts;
+        let allowed = rules.allowed.or((starts < rules.sent).then_some(rules.converge_within));
+        let late = |spell: &&Spell| allowed.is_some_and(|allowed| spell.last_wrong > starts.plus(allowed));
         if let Some(spell) = spells.iter().filter(|spell| !self.is_after(spell)).find(late) {
-            let took = show(spell.last_wrong.since(rules.sent));
+            let took = show(spell.last_wrong.since(starts));
             notes.add(format!("still wrong after {took}, later than convergence was allowed to be"));
             judgement.outweigh(past.row(spell), Passing::Late);
         }

@@ -20,6 +20,8 @@ pub(super) struct Cell {
     pub(super) pair: Pair,
     /// What is right; none where neither meaning nor intent says.
     pub(super) right: Option<Verdict>,
+    /// When its own clock starts: attempts launched before say nothing of this stage.
+    pub(super) starts: Moment,
     pub(super) ledger: Ledger,
     /// Settled lately, in order of number.
     pub(super) settled: VecDeque<Span>,
@@ -60,10 +62,11 @@ pub(super) enum Counted {
 }
 
 impl Cell {
-    pub(super) fn new(pair: Pair, right: Option<Verdict>) -> Self {
+    pub(super) fn new(pair: Pair, right: Option<Verdict>, starts: Moment) -> Self {
         Self {
             pair,
             right,
+            starts,
             ledger: Ledger::default(),
             settled: VecDeque::new(),
             base: Track::default(),
@@ -75,8 +78,14 @@ impl Cell {
         }
     }
 
+    /// The rules with this cell's own clock.
+    pub(super) fn own(&self, rules: &Rules) -> Rules {
+        Rules { sent: self.starts, ..*rules }
+    }
+
     /// Settles what can be settled, sums it up, and forgets single attempts that are too old to be corrected.
     pub(super) fn settle(&mut self, ends: &Ends, rules: &Rules, tide: Tide) {
+        let rules = &self.own(rules);
         let Self { ledger, settled, track, right, pair, .. } = self;
         ledger.settle(*pair, ends, rules, tide, |span| {
             apply(track, &span, *right, rules);
@@ -107,6 +116,7 @@ impl Cell {
 
     /// Judges the settled attempts anew, with what is known now.
     pub(super) fn correct(&mut self, ends: &Ends, rules: &Rules) {
+        let rules = &self.own(rules);
         let mut anew = VecDeque::with_capacity(self.settled.len());
         let mut track = self.base.clone();
         for span in self.settled.drain(..) {
@@ -127,10 +137,10 @@ impl Cell {
         spells
     }
 
-    /// How long it took from `sent` until the cell was right for good; zero where it never was anything else.
+    /// How long it took from its start until the cell was right for good; zero where it never was anything else.
     pub(super) fn enforcement(&self, rules: &Rules) -> Option<Duration> {
         let since = self.track.right_since.filter(|_| self.track.stands(rules.quorum()))?;
-        Some(if self.track.last_off.is_none() { Duration::ZERO } else { since.since(rules.sent) })
+        Some(if self.track.last_off.is_none() { Duration::ZERO } else { since.since(self.starts) })
     }
 
     /// Convergence, by what was launched from `from` on: what it took is fixed, and from now on darkness is held against

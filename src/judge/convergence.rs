@@ -52,7 +52,9 @@ impl Judge {
         for cell in &mut self.cells {
             cell.fix_enforcement(&self.rules, from);
             if cell.counted == Counted::Right {
-                after = after.max(cell.enforced.unwrap_or_default());
+                // A cell whose clock started earlier may have been right before the stage's own clock started.
+                let right_at = cell.starts.plus(cell.enforced.unwrap_or_default());
+                after = after.max(right_at.since(self.rules.sent));
             }
         }
         self.converged = Some(Converged { after, at: now, from, until: known });

@@ -21,6 +21,8 @@ struct End {
     heard: Moment,
     blind: Vec<Blind>,
     lost: Option<Lost>,
+    /// What was told of earlier times is about a pod of the same name that was removed.
+    since: Moment,
 }
 
 /// A time in which an agent could not see.
@@ -70,9 +72,33 @@ impl Ends {
         self
     }
 
+    /// Forgets everything about an endpoint, and passes over what is still to be told of the time before `since`.
+    pub(super) fn renew(&mut self, id: EndpointId, since: Moment) {
+        if self.ends.len() <= id.index() {
+            self.ends.resize(id.index() + 1, End::default());
+        }
+        if let Some(end) = self.ends.get_mut(id.index()) {
+            *end = End { since, ..End::default() };
+        }
+        self.dials.retain(|(endpoint, ..), _| *endpoint != id);
+    }
+
+    /// Whether this was told of a pod that was removed before the present one of its name was added.
+    fn is_of_the_past(&self, id: EndpointId, last: Moment) -> bool {
+        self.ends.get(id.index()).is_some_and(|end| last < end.since)
+    }
+
     /// Takes what a sighting says of an agent, if it says anything of one. Says which agent's blindness it told late.
     pub(super) fn see(&mut self, sighting: &Sighting) -> Option<EndpointId> {
         match sighting {
+            Sighting::SelfDialled { endpoint, last: at, .. }
+            | Sighting::Blind { endpoint, until: at, .. }
+            | Sighting::Complete { endpoint, until: at, .. }
+            | Sighting::Lost { endpoint, since: at, .. }
+                if self.is_of_the_past(*endpoint, *at) =>
+            {
+                None
+            }
             Sighting::SelfDialled { endpoint, family, port, first, last, outcome } => {
                 self.dialled((*endpoint, *family, *port), *first, (*last).max(*first), outcome);
                 None

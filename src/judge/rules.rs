@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::model::document::Strictness;
 use crate::model::endpoint::EndpointId;
-use crate::model::flow::{Flow, FlowId, NamedFlow};
+use crate::model::flow::{Flow, FlowId, FlowTable, NamedFlow};
 use crate::model::moment::Moment;
 use crate::model::verdict::DenyForm;
 
@@ -31,7 +31,9 @@ pub struct Rules {
     /// Where convergence is waited for longer than was allowed, since turns are rare: what was allowed. Whoever was seen
     /// wrong later than this is late, though it became right.
     pub allowed: Option<Duration>,
-    /// When the first change was sent, on the harness's clock. Attempts launched before are no part of this stage.
+    /// When the last change was sent or the last agent of an added pod ran, whichever is later, on the harness's clock.
+    /// Attempts launched before are no part of this stage, but for cells that have an earlier start of their own: see
+    /// [`Judge::starting`](super::Judge::starting).
     pub sent: Moment,
 }
 
@@ -119,6 +121,11 @@ impl Who {
 pub struct Proven(pub HashSet<FlowId>);
 
 impl Proven {
+    /// Forgets the flows of a pod that was removed: they say nothing of one that is added again under its name.
+    pub fn forget(&mut self, flows: &FlowTable, gone: EndpointId) {
+        self.0.retain(|id| flows.get(*id).is_none_or(|flow| flow.source != gone && flow.destination != gone));
+    }
+
     /// Whether the baseline saw this flow reached.
     pub fn has(&self, id: FlowId) -> bool {
         self.0.contains(&id)

@@ -1,5 +1,6 @@
 //! The judge, told scripted worlds.
 
+mod clocks;
 mod converging;
 mod verdict;
 mod watched;

@@ -58,7 +58,7 @@ impl Judge {
             None => sentence.pass(
                 id,
                 flow,
-                &Cell::new(Pair { source: flow.source, destination: flow.destination }, None),
+                &Cell::new(Pair { source: flow.source, destination: flow.destination }, None, self.rules.sent),
                 &Tally::default(),
             ),
         })

@@ -229,7 +229,7 @@ pub struct Stage {
     pub name: String,
     /// What was changed before it, in words, one entry a change.
     pub changes: Vec<String>,
-    /// When the first change was sent.
+    /// When the last change was sent, or when the agents of all added pods ran, whichever is later.
     pub sent_us: u64,
     /// When the last change was acknowledged.
     pub acknowledged_us: u64,
@@ -245,7 +245,7 @@ pub struct Stage {
     pub reasons: Vec<Reason>,
 }
 
-/// How convergence went. Times count from the moment the first change was sent.
+/// How convergence went. Times count from the moment the last change was sent and the agents of all added pods ran.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "state")]
 pub enum Convergence {

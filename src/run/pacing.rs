@@ -143,7 +143,7 @@ impl Voyage<'_> {
         }
     }
 
-    async fn plan_at(&mut self, planned: Planned, pace: Pace, under: &mut Under) -> Result<Moment, String> {
+    pub(super) async fn plan_at(&mut self, planned: Planned, pace: Pace, under: &mut Under) -> Result<Moment, String> {
         let start = under.crew.plan(&self.sweep(&planned, pace)).await.map_err(|error| chain(&error))?.start;
         under.planned = Some(planned);
         under.pace = pace;

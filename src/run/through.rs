@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::error::chain;
 use super::established::{self, Hold};
 use super::voyage::{Under, Voyage};
+use crate::model::endpoint::EndpointId;
 use crate::model::flow::{Flow, FlowId};
 use crate::model::prediction::Predictions;
 use crate::model::verdict::Verdict;
@@ -23,6 +24,7 @@ impl Voyage<'_> {
         &mut self,
         stage: &Stage,
         after: &World,
+        removed: &[EndpointId],
         under: &mut Under,
     ) -> Result<Vec<(FlowId, Flow)>, String> {
         let holds = self.order.vigil.as_ref().is_some_and(|vigil| vigil.hold == Hold::All);
@@ -46,7 +48,9 @@ impl Voyage<'_> {
             predictions.matrix().get(id).and_then(|prediction| prediction.meaning.verdict())
         };
         let (held, _) = established::choose(&common, |id, flow| {
+            // A pod that is removed takes its connections along, whatever policy says.
             under.crew.has(flow.destination)
+                && ![flow.source, flow.destination].iter().any(|end| removed.contains(end))
                 && says(&now, id) == Some(Verdict::Allowed)
                 && says(&then, id) == Some(Verdict::Denied)
         });

@@ -29,7 +29,7 @@ use crate::oracle;
 use crate::probe::behind::{Behind, Relay};
 use crate::probe::{Crew, Facade, Pace, Terms, Work};
 use crate::scenario::world::{Service, World};
-use crate::scenario::{Change, Stage};
+use crate::scenario::{Phases, Stage};
 use crate::watch::Ended;
 
 /// One run under way.
@@ -164,23 +164,14 @@ impl Voyage<'_> {
         under.who.asking = self.order.again.explaining((!first).then_some(&stage.name));
         let mut after = stage.world.clone();
         settle(&mut after, world);
-        let held = self.hold_denied(stage, &after, under).await?;
-        // Whoever goes is dismissed first: an agent that vanishes by order is not a lost one.
-        for change in &stage.changes {
-            if let Change::RemovePod(pod) = change {
-                under.crew.dismiss(*pod).await;
-            }
-        }
+        let phases = Phases::of(&stage.changes);
+        let held = self.hold_denied(stage, &after, &phases.removed, under).await?;
+        self.let_go(&phases, under).await?;
         let enacted = world.enact(&stage.changes, &after).await.map_err(|error| chain(&error))?;
-        let added: Vec<EndpointId> = stage
-            .changes
-            .iter()
-            .filter_map(|change| if let Change::AddPod(pod, _) = change { Some(*pod) } else { None })
-            .collect();
         settle(&mut after, world);
-        for member in members(scenario, added.iter().copied(), world) {
-            under.crew.enlist(member).await.map_err(|error| chain(&error))?;
-        }
+        let running = self.take_on(&phases, world, under).await?;
+        // The stage's clock starts with that of its last flow.
+        let starts = running.values().copied().fold(enacted.sent, Moment::max);
         let predictions = oracle::predict(&after, &stage.cells);
         let planned = (after != stage.world).then(|| oracle::predict(&stage.world, &stage.cells));
         let readings =
@@ -198,17 +189,17 @@ impl Voyage<'_> {
             self.plan(planned, work, under).await?;
         }
         let meaning = predictions.matrix().map(|_, _, prediction| prediction.meaning);
-        let rules = self.rules(enacted.sent, under.pace, stage.timing);
+        let rules = self.rules(starts, under.pace, stage.timing);
         let rules = self.patient(rules);
         let (cells, proven) = (Arc::clone(&load.carried), under.proven.clone());
         let mut judge = Judge::new(cells, stage.intent.clone(), meaning, rules, under.who.clone(), proven)
             .knowing(std::mem::take(&mut under.agents))
+            .starting(enacted.sent, &running)
             .tolerating(tolerance::tolerance(scenario, stage, self.order.vigil.as_ref(), tolerance::today()));
         let ended = self.converge(&mut judge, under).await?;
         let now = clock::now();
-        let took = now.since(enacted.sent);
-        let (converged, proven) =
-            judge.standing(now).converged.map_or((took, took), |c| (c.after, c.at.since(enacted.sent)));
+        let took = now.since(starts);
+        let (converged, proven) = judge.standing(now).converged.map_or((took, took), |c| (c.after, c.at.since(starts)));
         self.draft.end();
         self.release_denied(&stage.name, held, under).await;
         if self.order.vigil.is_none() && self.is_last(stage) {
@@ -223,7 +214,7 @@ impl Voyage<'_> {
         let judged = assemble::Judged {
             name: &stage.name,
             changes: assemble::changes(stage, scenario),
-            sent: enacted.sent,
+            sent: starts,
             acknowledged: enacted.acknowledged,
             convergence: convergence(ended, converged, proven),
             judgements,

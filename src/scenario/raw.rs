@@ -261,7 +261,9 @@ pub(in crate::scenario) struct Known {
     pub span: Span,
 }
 
-/// Changes made together, and what is expected then. They are made in this order: add, relabel, apply, delete, remove.
+/// Changes made together, and what is expected then. They are made in this order: pods are removed, labels and policies
+/// change (relabel, apply, delete), pods are added. The time to enforce of a flow starts when the last change was sent or
+/// when the agents at both its ends run, whichever is later.
 #[derive(Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(in crate::scenario) struct Step {

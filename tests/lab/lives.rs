@@ -2,21 +2,24 @@
 
 use std::fs;
 use std::num::NonZeroU8;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use leakproof::fabric::Realised;
 use leakproof::fabric::lab::{Agents, Entered, Fault, Lab, LabError, Raised};
+use leakproof::fabric::{Fabric, Realised};
+use leakproof::model::document::Strictness;
 use leakproof::model::endpoint::EndpointId;
+use leakproof::model::event::Event;
 use leakproof::model::port::Protocol;
-use leakproof::scenario::Change;
+use leakproof::scenario::{self, Change};
 use leakproof::wire::{FromAgent, PROTOCOL, ToAgent};
 use libtest_mimic::Failed;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::policies::{tear_down, text};
 use crate::sockets::{Seen, attempt, serve, serve_one};
@@ -31,6 +34,7 @@ pub fn trials() -> Vec<(&'static str, Body)> {
         ("a program that is not there is an error that names it", no_program),
         ("a killed process leaves no agent behind", killed),
         ("a pod that comes meets its policies, one that goes is gone", pods_come_and_go),
+        ("steps are made in the order that every fabric keeps", steps_are_made_in_the_order_that_every_fabric_keeps),
         ("worlds live beside each other", beside),
         ("the step into a pod is a command that works", steps),
         ("a fault that names what is not there is refused before anything is made", wrong_names),
@@ -230,6 +234,26 @@ fn pods_come_and_go(entered: Entered, runtime: Arc<Runtime>) -> Result<(), Faile
             (Seen::Other(_) | Seen::Silent, Err(std::io::ErrorKind::NotFound), false) => Ok(()),
             other => Err(format!("the removed pod: {other:?}").into()),
         }
+    })
+}
+
+/// The cluster's test of the same name holds the cluster against the same file.
+fn steps_are_made_in_the_order_that_every_fabric_keeps(entered: Entered, runtime: Arc<Runtime>) -> Result<(), Failed> {
+    block_on(&runtime, async {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/steps-in-order.yaml");
+        let scenario = scenario::load(&file, Strictness::Strict).map_err(text)?;
+        let (lab, enough) = (Lab::new(entered), CancellationToken::new());
+        let mut raised = lab.realise(&scenario, "cafe0001", &|_: Event| {}, enough).await.map_err(text)?;
+        let mut told = String::new();
+        for stage in scenario.stages() {
+            let before = raised.operations().await.map_err(text)?.len();
+            raised.enact(&stage.changes, &stage.world).await.map_err(text)?;
+            let done = raised.operations().await.map_err(text)?;
+            told.push_str(&format!("{}: {}\n", stage.name, done[before..].join(", ")));
+        }
+        tear_down(raised).await?;
+        let expected = include_str!("steps-in-order.txt");
+        if told == expected { Ok(()) } else { Err(format!("{told}, not {expected}").into()) }
     })
 }
 

@@ -24,6 +24,8 @@ pub(super) struct Inside {
     pub(super) objects: BTreeMap<Key, Value>,
     /// `POST /path?query`, in order.
     pub(super) asked: Vec<String>,
+    /// What was carried out, in order: `add NAME` and `remove NAME` of pods, and `change` for the rest.
+    pub(super) done: Vec<String>,
     /// Bodies of deletions.
     pub(super) deletions: Vec<Value>,
     /// What a pod's container waits for, by the pod's name; others run.
@@ -42,6 +44,8 @@ pub(super) struct Inside {
     /// It does not know any more what came after any version: whoever watches has to list.
     pub(super) forgetful: bool,
     counter: u64,
+    /// What was deleted by request: every watch tells of it.
+    gone: Vec<(Key, Value)>,
 }
 
 impl Fake {
@@ -152,6 +156,7 @@ impl Inside {
                     self.run_pod(&mut object);
                 }
                 self.objects.insert(key(&name), object.clone());
+                self.done.push(if plural == "pods" { format!("add {name}") } else { "change".to_owned() });
                 if self.lose_answer.take_if(|lost| *lost == name).is_some() {
                     return refusal(503, "ServiceUnavailable", &name);
                 }
@@ -165,7 +170,8 @@ impl Inside {
                 if wanted.is_some() && wanted != object["metadata"].get("uid") {
                     return refusal(409, "Conflict", name);
                 }
-                self.objects.remove(&key(name));
+                self.gone.extend(self.objects.remove(&key(name)).map(|object| (key(name), object)));
+                self.done.push(if plural == "pods" { format!("remove {name}") } else { "change".to_owned() });
                 if plural == "namespaces" {
                     self.objects.retain(|(_, inside, _), _| inside.as_deref() != Some(name));
                 }
@@ -233,6 +239,7 @@ impl Inside {
         }
         self.stamp(&mut after);
         self.objects.insert(key.clone(), after.clone());
+        self.done.push("change".to_owned());
         (200, after)
     }
 
@@ -243,18 +250,18 @@ impl Inside {
             Some((key, value)) => object["metadata"]["labels"].get(key).and_then(Value::as_str) == Some(value),
             None => selector.is_empty() || object["metadata"]["labels"].get(&selector).is_some(),
         };
-        let items: Vec<Value> = self
-            .objects
-            .iter()
-            .filter(|((kind, inside, _), object)| {
-                kind == plural && (namespace.is_none() || inside.as_deref() == namespace) && wanted(object)
-            })
-            .map(|(_, object)| object.clone())
-            .collect();
+        let listed = |(kind, inside, _): &Key, object: &Value| {
+            kind == plural && (namespace.is_none() || inside.as_deref() == namespace) && wanted(object)
+        };
+        let items: Vec<Value> =
+            self.objects.iter().filter(|(key, object)| listed(key, object)).map(|(_, object)| object.clone()).collect();
         if query.contains("watch=true") {
             // It ends after what there is: whoever watches comes back.
+            let gone =
+                self.gone.iter().filter(|(key, object)| listed(key, object)).map(|(_, object)| ("DELETED", object));
+            let all = gone.chain(items.iter().map(|object| ("ADDED", object)));
             let lines: Vec<String> =
-                items.iter().map(|object| json!({ "type": "ADDED", "object": object }).to_string()).collect();
+                all.map(|(what, object)| json!({ "type": what, "object": object }).to_string()).collect();
             return (200, Value::String(lines.join("\n") + "\n"));
         }
         (200, json!({ "kind": "List", "apiVersion": "v1", "metadata": { "resourceVersion": "1" }, "items": items }))

@@ -29,15 +29,16 @@ use super::{foreign, gather, kinds, sweep};
 use beforehand::{lived_in, no_policy_there, nothing_there, surroundings, to_be_made, warnings};
 
 use crate::clock;
-use crate::fabric::{Dial, Enacted, Happened, Placement, Realised};
+use crate::fabric::{Dial, Happened, Placement, Realised};
 use crate::model::document::FabricInfo;
 use crate::model::endpoint::EndpointId;
 use crate::model::event::{Event, Listener};
 use crate::model::foreign::ForeignPolicy;
 use crate::model::labels::Labels;
+use crate::model::moment::Moment;
 use crate::model::prediction::PolicyRef;
 use crate::policy::Policy;
-use crate::scenario::world::World;
+use crate::scenario::world::{Pod, World};
 use crate::scenario::{Change, Scenario};
 
 /// A pod that was told to end is gone within its grace and a few rounds of its kubelet.
@@ -190,16 +191,8 @@ impl Raised {
         self.names.get(id.index()).map_or("?", String::as_str)
     }
 
-    async fn remove_pod(&mut self, id: EndpointId) -> Result<(), ClusterError> {
-        self.doors.remove(id);
-        self.placements.remove(&id);
-        let Some(made) = self.pods.remove(&id) else { return Ok(()) };
-        self.server.delete(&kinds::pod(), &made.place, &made.uid, None).await?;
-        self.herd.gone(&made.place, &made.uid, &self.run, GONE_WITHIN).await
-    }
-
     /// Makes one change that is none of pods coming or going.
-    async fn change(&mut self, change: &Change) -> Result<(), ClusterError> {
+    async fn change_one(&mut self, change: &Change) -> Result<(), ClusterError> {
         match change {
             Change::CreatePolicy(policy) => self.create_policy(policy).await,
             Change::ReplacePolicy(policy) => self.replace_policy(policy).await,
@@ -323,29 +316,37 @@ impl Realised for Raised {
         Arc::new(self.doors.clone())
     }
 
-    /// Pods come and go first: what they take is the kubelets' time, and convergence is about the network. So `sent` is
-    /// when the first other change was sent, or when the pods were as they should be.
-    async fn enact(&mut self, changes: &[Change], _after: &World) -> Result<Enacted, ClusterError> {
-        let mut coming = Vec::new();
+    async fn remove_pods(&mut self, pods: &[EndpointId]) -> Result<Moment, ClusterError> {
+        let mut sent = clock::now();
+        let mut going = Vec::new();
+        for id in pods {
+            self.doors.remove(*id);
+            self.placements.remove(id);
+            let Some(made) = self.pods.remove(id) else { continue };
+            sent = clock::now();
+            self.server.delete(&kinds::pod(), &made.place, &made.uid, None).await?;
+            going.push(made);
+        }
+        for made in going {
+            self.herd.gone(&made.place, &made.uid, &self.run, GONE_WITHIN).await?;
+        }
+        Ok(sent)
+    }
+
+    async fn change(&mut self, changes: &[Change], _after: &World) -> Result<Moment, ClusterError> {
+        let mut sent = clock::now();
         for change in changes {
-            match change {
-                Change::RemovePod(id) => self.remove_pod(*id).await?,
-                Change::AddPod(id, pod) => coming.push(self.probe(*id, pod)?),
-                Change::CreatePolicy(_)
-                | Change::ReplacePolicy(_)
-                | Change::DeletePolicy(_)
-                | Change::RelabelPod(..)
-                | Change::RelabelNamespace(..) => {}
-            }
+            sent = clock::now();
+            self.change_one(change).await?;
         }
-        if !coming.is_empty() {
-            self.make_pods(coming, &|_: Event| {}).await?;
-        }
+        Ok(sent)
+    }
+
+    async fn add_pods(&mut self, pods: &[(EndpointId, Pod)], _after: &World) -> Result<Moment, ClusterError> {
+        let coming = pods.iter().map(|(id, pod)| self.probe(*id, pod)).collect::<Result<Vec<_>, _>>()?;
         let sent = clock::now();
-        for change in changes {
-            self.change(change).await?;
-        }
-        Ok(Enacted { sent, acknowledged: clock::now() })
+        self.make_pods(coming, &|_: Event| {}).await?;
+        Ok(sent)
     }
 
     async fn keep_log(&mut self) -> Vec<String> {

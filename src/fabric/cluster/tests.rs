@@ -214,6 +214,25 @@ async fn steps_change_only_what_is_still_ours() {
     assert!(world.tear_down().await.is_empty());
 }
 
+/// The lab's trial of the same name holds the lab against the same file.
+#[tokio::test]
+async fn steps_are_made_in_the_order_that_every_fabric_keeps() {
+    let (fake, scenario) = (Fake::new(), load("steps-in-order"));
+    let mut world = raise(&fake, &scenario).await.unwrap();
+    let mut told = String::new();
+    for stage in scenario.stages() {
+        fake.inside().done.clear();
+        let enacted = world.enact(&stage.changes, &stage.world).await.unwrap();
+        assert!(enacted.sent <= enacted.acknowledged);
+        let mut done = fake.inside().done.clone();
+        // The lab enforces all changes of labels and policies at once.
+        done.dedup_by(|later, earlier| later == "change" && earlier == "change");
+        told.push_str(&format!("{}: {}\n", stage.name, done.join(", ")));
+    }
+    assert_eq!(told, include_str!("../../../tests/lab/steps-in-order.txt"));
+    assert!(world.tear_down().await.is_empty());
+}
+
 #[tokio::test]
 async fn labels_over_time_reach_the_objects_and_the_mark_stays() {
     for name in ["pod-labels-over-time", "namespace-labels-over-time"] {

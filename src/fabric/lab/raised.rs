@@ -15,12 +15,13 @@ use super::lacks;
 use super::netns::{self, Netns};
 use super::site::{Blueprint, Enforcement, Site};
 use super::{LabError, Names};
-use crate::fabric::{Dial, Enacted, Happened, Placement, Realised};
+use crate::fabric::{Dial, Happened, Placement, Realised};
 use crate::model::document::{FabricInfo, FabricKind};
 use crate::model::endpoint::EndpointId;
 use crate::model::flow::Flow;
+use crate::model::moment::Moment;
 use crate::scenario::Change;
-use crate::scenario::world::World;
+use crate::scenario::world::{Pod, World};
 
 /// A world in the lab.
 #[derive(Debug)]
@@ -103,6 +104,20 @@ impl Raised {
         tokio::task::spawn_blocking(move || netns.inside(work)).await.map_err(|_| LabError::Gone { name })?
     }
 
+    /// What was done so far, in order: `add NAME`, `remove NAME`, and `change` where policies were put in force.
+    ///
+    /// # Errors
+    /// Where the lab is gone.
+    pub async fn operations(&self) -> Result<Vec<String>, LabError> {
+        self.keeper.ask(|site| Ok(site.operations())).await
+    }
+
+    /// Brings up to date where everything is.
+    async fn look_around(&mut self) -> Result<(), LabError> {
+        (self.placements, self.netns) = self.keeper.ask(|site| Ok((site.placements(), site.all_netns()))).await?;
+        Ok(())
+    }
+
     /// What faults have done so far on their schedule, in order.
     pub fn faults_done(&self) -> Vec<Done> {
         self.at_work.journal.done()
@@ -124,17 +139,21 @@ impl Realised for Raised {
         Arc::new(self.doors.clone())
     }
 
-    async fn enact(&mut self, changes: &[Change], after: &World) -> Result<Enacted, LabError> {
+    async fn remove_pods(&mut self, pods: &[EndpointId]) -> Result<Moment, LabError> {
+        let pods = pods.to_vec();
+        let sent = self.keeper.ask(move |site| site.remove_pods(&pods)).await?;
+        self.look_around().await?;
+        Ok(sent)
+    }
+
+    /// The lab enforces whole worlds: what changed shows in the world after.
+    async fn change(&mut self, _changes: &[Change], after: &World) -> Result<Moment, LabError> {
         if let Some(error) = self.at_work.journal.errors().into_iter().next() {
             return Err(error);
         }
-        let added: Vec<EndpointId> = changes
-            .iter()
-            .filter_map(|change| if let Change::AddPod(id, _) = change { Some(*id) } else { None })
-            .collect();
-        let (changes, world) = (changes.to_vec(), after.clone());
+        let world = after.clone();
         let enforcement = self.at_work.enforcement();
-        let enacted = self.keeper.ask(move |site| site.enact(&changes, &world, enforcement)).await?;
+        let sent = self.keeper.ask(move |site| site.change(&world, enforcement)).await?;
         self.enactments += 1;
         match enforcement {
             Enforcement::AtOnce => {}
@@ -142,11 +161,19 @@ impl Realised for Raised {
         }
         if self.enactments == 1 {
             self.at_work.begin();
-        } else {
+        }
+        Ok(sent)
+    }
+
+    async fn add_pods(&mut self, pods: &[(EndpointId, Pod)], after: &World) -> Result<Moment, LabError> {
+        let added: Vec<EndpointId> = pods.iter().map(|(id, _)| *id).collect();
+        let (coming, world) = (added.clone(), after.clone());
+        let sent = self.keeper.ask(move |site| site.add_pods(&coming, &world)).await?;
+        if self.enactments > 1 {
             self.at_work.raise_young(&added);
         }
-        (self.placements, self.netns) = self.keeper.ask(|site| Ok((site.placements(), site.all_netns()))).await?;
-        Ok(enacted)
+        self.look_around().await?;
+        Ok(sent)
     }
 
     fn lacks(&self, world: &World, flow: &Flow) -> Option<String> {
@@ -170,6 +197,8 @@ impl Realised for Raised {
         for done in self.faults_done() {
             text.push_str(&format!("{:?} {}\n", done.at, done.what));
         }
+        let operations = self.operations().await.unwrap_or_default();
+        text.push_str(&format!("done, in order: {}\n", operations.join(", ")));
         for endpoint in concerned {
             if let Some(placement) = self.placements.get(endpoint) {
                 text.push_str(&format!("endpoint {} on {:?}: {:?}\n", endpoint.0, placement.node, placement.addresses));

@@ -97,6 +97,7 @@ pub(super) struct Site {
     doors: Doors,
     faults: FaultPlan,
     enforced: enforce::Enforced,
+    operations: Vec<String>,
 }
 
 impl Site {
@@ -116,6 +117,7 @@ impl Site {
             doors,
             faults,
             enforced: enforce::Enforced::default(),
+            operations: Vec::new(),
         };
         match site.populate(&world, nodes) {
             Ok(()) => Ok(site),
@@ -215,6 +217,7 @@ impl Site {
         far.extend(link::neighbours(FIRST_INDEX, Side::Far, families));
         far.extend(link::default_routes(FIRST_INDEX, families));
         settle(&name, &mut open(&name)?, far)?;
+        self.operations.push(format!("add {name}"));
         let agent = self.start_agent(id, "agent")?;
         self.spots.insert(id, Spot { netns, place, link: at_router, addresses, agent, impostor: None });
         Ok(at_core.map(|link| carried.iter().map(|address| link::route(*address, link)).collect()).unwrap_or_default())
@@ -249,6 +252,7 @@ impl Site {
             return Err(LabError::NoEndpoint { endpoint: self.names.of(id).to_owned() });
         };
         self.doors.remove(id);
+        self.operations.push(format!("remove {}", self.names.of(id)));
         for agent in spot.agent.iter_mut().chain(spot.impostor.iter_mut()) {
             agent.end()?;
         }
@@ -275,6 +279,11 @@ impl Site {
             token: spot.agent.as_ref().map(|agent| agent.token.clone()).unwrap_or_default(),
         };
         self.spots.iter().map(|(id, spot)| (*id, place(spot))).collect()
+    }
+
+    /// What was done so far, in order: what was added and removed, and when policies were put in force.
+    pub(super) fn operations(&self) -> Vec<String> {
+        self.operations.clone()
     }
 
     /// The network namespace of an endpoint.

@@ -160,11 +160,12 @@ impl Player<'_> {
     fn step(&mut self, step: &raw::Step, manifests: Vec<Manifest>) -> Vec<Change> {
         let before = self.log.errors();
         let mut changes = Vec::new();
-        self.add(step, &mut changes);
+        // The order of `Phases`, in which every fabric makes them.
+        self.remove(step, &mut changes);
         self.relabel(step, &mut changes);
         self.apply(manifests, &mut changes);
         self.delete(step, &mut changes);
-        self.remove(step, &mut changes);
+        self.add(step, &mut changes);
         self.settle();
         if changes.is_empty() && step.whole && self.log.errors() == before {
             let message = "this step changes nothing";

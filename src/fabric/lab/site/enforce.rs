@@ -7,7 +7,6 @@ use nix::sys::signal::Signal;
 
 use super::{Site, open, settle};
 use crate::clock;
-use crate::fabric::Enacted;
 use crate::fabric::lab::LabError;
 use crate::fabric::lab::compile::{Rules, compile};
 use crate::fabric::lab::fault::Deed;
@@ -17,7 +16,6 @@ use crate::fabric::lab::nft::{self, Firewall, Forwarding, Packets, Treatment, Wr
 use crate::model::endpoint::{EndpointId, Family, NodeOrdinal};
 use crate::model::moment::Moment;
 use crate::model::port::Port;
-use crate::scenario::Change;
 use crate::scenario::world::World;
 
 /// What is, or should be, in force.
@@ -35,6 +33,8 @@ pub(super) struct Enforced {
     born: Vec<(EndpointId, Treatment)>,
     /// Endpoints whose ports go to an impostor already.
     pub(super) diverted: BTreeSet<EndpointId>,
+    /// Ports that are deaf already.
+    deafened: BTreeSet<(EndpointId, Port)>,
 }
 
 /// Faults begin with the first change.
@@ -53,75 +53,72 @@ pub(in crate::fabric::lab) enum Enforcement {
 }
 
 impl Site {
-    /// Makes changes that lead to the world `after`. Pods go first and come last: whoever comes meets the rules that
-    /// are meant for it.
-    pub(in crate::fabric::lab) fn enact(
+    /// Removes pods. Gives when the last was removed.
+    pub(in crate::fabric::lab) fn remove_pods(&mut self, pods: &[EndpointId]) -> Result<Moment, LabError> {
+        let mut sent = clock::now();
+        for id in pods {
+            sent = clock::now();
+            self.enforced.born.retain(|(born, _)| born != id);
+            self.enforced.diverted.remove(id);
+            self.enforced.deafened.retain(|(deaf, _)| deaf != id);
+            self.detach(*id)?;
+        }
+        Ok(sent)
+    }
+
+    /// Puts the policies of the world `after` in force, or leaves that for later. Gives when that began.
+    pub(in crate::fabric::lab) fn change(
         &mut self,
-        changes: &[Change],
         after: &World,
         enforcement: Enforcement,
-    ) -> Result<Enacted, LabError> {
+    ) -> Result<Moment, LabError> {
         let rules = compile(after, after);
         let sent = clock::now();
-        for change in changes {
-            match change {
-                Change::RemovePod(id) => self.detach(*id)?,
-                Change::AddPod(..)
-                | Change::CreatePolicy(_)
-                | Change::ReplacePolicy(_)
-                | Change::DeletePolicy(_)
-                | Change::RelabelPod(..)
-                | Change::RelabelNamespace(..) => {}
-            }
-        }
-        self.bear(changes);
         match enforcement {
             Enforcement::AtOnce => {
                 self.begin_faults();
                 self.enforced.world = after.clone();
                 self.put_in_force(rules)?;
+                self.sweep()?;
             }
             Enforcement::Later => {}
         }
-        let added = changes.iter().filter_map(|change| match change {
-            Change::AddPod(id, _) => Some(*id),
-            Change::RemovePod(_)
-            | Change::CreatePolicy(_)
-            | Change::ReplacePolicy(_)
-            | Change::DeletePolicy(_)
-            | Change::RelabelPod(..)
-            | Change::RelabelNamespace(..) => None,
-        });
-        self.attach_all(after, added)?;
         self.pervert_ports(after)?;
-        let acknowledged = clock::now();
-        self.sweep()?;
-        Ok(Enacted { sent, acknowledged })
+        Ok(sent)
     }
 
-    /// Pods that come are treated as a fault has it at first, once faults have begun; those that go are not any more.
-    fn bear(&mut self, changes: &[Change]) {
-        let Some((how, _)) = self.faults.births.filter(|_| self.enforced.faults == Faults::Begun) else { return };
-        for change in changes {
-            match change {
-                Change::AddPod(id, _) => self.enforced.born.push((*id, how)),
-                Change::RemovePod(id) => self.enforced.born.retain(|(born, _)| born != id),
-                Change::CreatePolicy(_)
-                | Change::ReplacePolicy(_)
-                | Change::DeletePolicy(_)
-                | Change::RelabelPod(..)
-                | Change::RelabelNamespace(..) => {}
-            }
+    /// Adds pods of the world `after`, whose rules are in force already unless a fault has them come later. Gives when that
+    /// began.
+    pub(in crate::fabric::lab) fn add_pods(&mut self, pods: &[EndpointId], after: &World) -> Result<Moment, LabError> {
+        let sent = clock::now();
+        self.bear(pods)?;
+        self.attach_all(after, pods.iter().copied())?;
+        self.pervert_ports(after)?;
+        Ok(sent)
+    }
+
+    /// Pods that come are treated as a fault has it at first, once faults have begun.
+    fn bear(&mut self, pods: &[EndpointId]) -> Result<(), LabError> {
+        let Some((how, _)) = self.faults.births.filter(|_| self.enforced.faults == Faults::Begun) else {
+            return Ok(());
+        };
+        self.enforced.born.extend(pods.iter().map(|id| (*id, how)));
+        self.mistreat()
+    }
+
+    /// Brings up to date which flows the nodes treat wrongly.
+    fn mistreat(&mut self) -> Result<(), LabError> {
+        let wrongs = self.wrongs();
+        for (ordinal, node) in &mut self.nodes {
+            node.firewall.mistreat(wrongs.clone()).map_err(|source| failed(*ordinal, source))?;
         }
+        Ok(())
     }
 
     /// A pod that was added is treated like any other from now on. Gives the moment.
     pub(in crate::fabric::lab) fn grown(&mut self, id: EndpointId) -> Result<Moment, LabError> {
         self.enforced.born.retain(|(born, _)| *born != id);
-        let wrongs = self.wrongs();
-        for (ordinal, node) in &mut self.nodes {
-            node.firewall.mistreat(wrongs.clone()).map_err(|source| failed(*ordinal, source))?;
-        }
+        self.mistreat()?;
         Ok(clock::now())
     }
 
@@ -164,6 +161,7 @@ impl Site {
         for (ordinal, node) in &mut self.nodes {
             node.firewall.switch(wrongs.clone()).map_err(|source| failed(*ordinal, source))?;
         }
+        self.operations.push("change".to_owned());
         Ok(())
     }
 
@@ -209,10 +207,7 @@ impl Site {
             Some(Treatment::Cut) | None => Treatment::Pass,
         };
         self.enforced.flap = Some(how);
-        let wrongs = self.wrongs();
-        for (ordinal, node) in &mut self.nodes {
-            node.firewall.mistreat(wrongs.clone()).map_err(|source| failed(*ordinal, source))?;
-        }
+        self.mistreat()?;
         Ok((clock::now(), how))
     }
 
@@ -281,14 +276,13 @@ impl Site {
 
     /// Makes ports deaf, or hands them to impostors, once faults have begun and their pods are there.
     fn pervert_ports(&mut self, world: &World) -> Result<(), LabError> {
-        for (id, port) in std::mem::take(&mut self.faults.deaf) {
-            match self.spots.get(&id) {
-                Some(spot) => {
-                    spot.netns.enter()?;
-                    nft::deafen(port).map_err(|source| self.failed_at(id, source))?;
-                }
-                None => self.faults.deaf.push((id, port)),
-            }
+        for (id, port) in &self.faults.deaf {
+            let Some(spot) = self.spots.get(id).filter(|_| !self.enforced.deafened.contains(&(*id, *port))) else {
+                continue;
+            };
+            spot.netns.enter()?;
+            nft::deafen(*port).map_err(|source| self.failed_at(*id, source))?;
+            self.enforced.deafened.insert((*id, *port));
         }
         self.divert_ports(world)
     }

@@ -33,7 +33,7 @@ converge_within: 5s
 ";
 
 #[test]
-fn changes_come_in_the_order_add_relabel_apply_delete_remove() {
+fn pods_are_removed_then_labels_and_policies_change_then_pods_are_added() {
     let scenario = load(CHANGING);
     let words: Vec<String> = scenario.stages()[1]
         .changes
@@ -49,7 +49,7 @@ fn changes_come_in_the_order_add_relabel_apply_delete_remove() {
         })
         .collect();
     let expected = [
-        "add amy",
+        "remove bob",
         "relabel zoe role=db",
         "relabel b kubernetes.io/metadata.name=b,team=blue",
         "create b/new",
@@ -57,7 +57,7 @@ fn changes_come_in_the_order_add_relabel_apply_delete_remove() {
         // What a Namespace manifest leaves out stays.
         "relabel a kubernetes.io/metadata.name=a,team=red,tier=one",
         "delete a/old",
-        "remove bob",
+        "add amy",
     ];
     assert_eq!(words, expected);
 }
