@@ -7,7 +7,8 @@
 //!
 //! - [`control`], [`session`]: streams from the harness, one at a time
 //! - [`listeners`], [`answer`]: who asks at its ports is answered
-//! - [`dialer`], [`turns`], [`attempt`], [`ports`], [`classify`]: a plan becomes attempts, attempts become outcomes
+//! - [`dialer`], [`turns`], [`launcher`], [`attempt`], [`ports`], [`classify`]: a plan becomes attempts, attempts become outcomes
+//! - [`retry`]: a flow that is not as it is expected to be is tried again at once
 //! - [`persist`]: attempts that outlast a repeated first packet; [`holder`]: connections that are held open
 //! - [`own`], [`pulse`]: whether the agent itself could see
 //! - [`ledger`], [`run`], [`outbox`]: what was seen becomes numbered records, kept until acknowledged
@@ -25,6 +26,7 @@ pub mod classify;
 pub mod control;
 pub mod dialer;
 pub mod holder;
+pub mod launcher;
 pub mod ledger;
 pub mod listeners;
 pub mod outbox;
@@ -33,6 +35,7 @@ pub mod persist;
 pub mod ports;
 pub mod process;
 pub mod pulse;
+pub mod retry;
 pub mod run;
 pub mod session;
 pub mod state;

@@ -28,9 +28,10 @@ use serde::{Deserialize, Serialize};
 use crate::model::moment::Moment;
 use crate::model::observation::{Blindness, Outcome};
 use crate::model::port::{Port, Protocol};
+use crate::model::verdict::Verdict;
 
 /// The version of these messages. Harness and agent must speak the same.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// The longest line either side reads, in bytes: a plan for 50,000 cells fits.
 pub const MAX_LINE: usize = 16 * 1024 * 1024;
@@ -207,6 +208,10 @@ pub struct PlannedCell {
     /// The least number of this cell's first attempt under this plan. An agent that has made attempts on the cell
     /// before goes on from its own count where that is higher: it knows of attempts whose records are still under way.
     pub first_number: u32,
+    /// What is expected of it. Where it is something else, the cell is tried again at once and every few milliseconds, until
+    /// it was as expected several times; bounded in number and time. None: it is tried in its turns only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<Verdict>,
 }
 
 /// From the agent.

@@ -18,6 +18,7 @@ use leakproof::model::document::Document;
 use leakproof::model::finding::Call;
 use leakproof::model::watch::{Fate, KnownOutcome, WatchInfo};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use lost_packet::lost_packet;
 use stays::stays;
 use windows::check;
 
@@ -27,6 +28,8 @@ mod births;
 mod calm;
 #[path = "watch/cases.rs"]
 mod cases;
+#[path = "watch/lost_packet.rs"]
+mod lost_packet;
 #[path = "watch/stays.rs"]
 mod stays;
 #[path = "watch/windows.rs"]
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         newborns(&WELL)
     }));
     trials.push(Trial::ignorable_test("a newborn like a pod behind a Service is refused", behind));
+    trials.push(Trial::ignorable_test("the window of one lost packet ends within 20 ms", lost_packet));
     trials.push(Trial::ignorable_test("a leak that stays ends the watch and is not called quiet", stays));
     let long = CASES.iter().map(|case| {
         Trial::ignorable_test(format!("again and again: {}", case.claim), || {

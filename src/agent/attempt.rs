@@ -1,5 +1,6 @@
 //! One attempt: one connection or datagram from one fresh source port, from launch to outcome.
 
+use std::cell::Cell;
 use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::pin;
@@ -158,10 +159,12 @@ impl Attempt {
     /// The network's part in it is judged by what the kernel holds, not by when this process came to look: a handshake
     /// comes about, and an answer arrives, without the process. So silence is said only after the socket itself was
     /// looked at once more, and a process that was late to look has missed nothing by it.
-    pub async fn watch(self, patience: Patience) -> Outcome {
+    ///
+    /// `connected` is set once a handshake is done.
+    pub async fn watch(self, patience: Patience, connected: &Cell<bool>) -> Outcome {
         let Self { socket, dial, launched, sent } = self;
         let outcome = match socket {
-            Opened::Tcp(stream) => watch_stream(stream, &dial, launched, sent, patience).await,
+            Opened::Tcp(stream) => watch_stream(stream, &dial, (launched, sent), patience, connected).await,
             Opened::Udp(socket) => watch_datagram(socket, &dial, sent, patience).await,
         };
         // Stopped between saying that it launched and launching: what was silent then is not known.
@@ -187,9 +190,9 @@ fn handshake(stream: &TcpStream) -> io::Result<Handshake> {
 async fn watch_stream(
     stream: std::net::TcpStream,
     dial: &Dial,
-    launched: Moment,
-    sent: Moment,
+    (launched, sent): (Moment, Moment),
     patience: Patience,
+    connected_by_now: &Cell<bool>,
 ) -> Outcome {
     let stream = match TcpStream::from_std(stream) {
         Ok(stream) => stream,
@@ -217,6 +220,7 @@ async fn watch_stream(
     if let Err(error) = connected {
         return classify(Doing::Connecting, &error);
     }
+    connected_by_now.set(true);
     // The network has let it through. That the server proves itself takes two processes and their turns.
     let due = noticed.max(due).plus(PROOF_WITHIN);
     let mut exchange = pin!(ask_stream(&stream, dial));

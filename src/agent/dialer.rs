@@ -1,8 +1,7 @@
 //! Carries out a plan: makes each cell's attempts when their turn comes.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashSet, VecDeque};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,12 +12,13 @@ use crate::clock;
 use crate::model::moment::Moment;
 use crate::model::observation::Outcome;
 use crate::model::port::Protocol;
-use crate::wire::{Lane, MAX_CELLS, Plan, Question};
+use crate::wire::{Lane, MAX_CELLS, Plan};
 
-use super::attempt::{Dial, Patience, Repeats};
-use super::ledger::{Subject, Ticket};
+use super::attempt::Patience;
+use super::launcher::{Launcher, Target};
+use super::ledger::Kind;
 use super::persist::{Persevering, persist};
-use super::ports::source_port;
+use super::retry::Course;
 use super::state::{LONGEST_FLUSH, RAREST_FLUSH, SHORTEST_FLUSH, State};
 use super::turns::Turns;
 
@@ -75,15 +75,6 @@ pub enum Unplannable {
     Forgetful,
 }
 
-/// A cell, ready to be dialled.
-struct Target {
-    cell: u32,
-    least_number: u32,
-    to: SocketAddr,
-    protocol: Protocol,
-    expects: Rc<[String]>,
-}
-
 /// A further attempt of a turn that has begun.
 struct FollowUp {
     place: usize,
@@ -121,8 +112,9 @@ pub fn carry_out(state: &Rc<State>, mut plan: Plan) -> Result<Carried, Unplannab
                 names.insert(Rc::clone(&expects));
                 expects
             });
+            let course = RefCell::new(cell.expected.map(Course::new));
             let (to, protocol) = (cell.to, cell.protocol);
-            Target { cell: cell.cell, least_number: cell.first_number, to, protocol, expects }
+            Target { cell: cell.cell, least_number: cell.first_number, to, protocol, expects, course }
         })
         .collect();
     let patience = Patience { deadline: Duration::from_nanos(plan.deadline), slack: Duration::from_nanos(plan.slack) };
@@ -156,8 +148,7 @@ pub fn carry_out(state: &Rc<State>, mut plan: Plan) -> Result<Carried, Unplannab
         follow_ups: VecDeque::new(),
         attempts: plan.attempts,
         spacing: patience.deadline / plan.attempts,
-        patience,
-        targets,
+        launcher: Rc::new(Launcher { state: Rc::clone(state), targets, patience, bursts: Cell::new(0) }),
     };
     let turns = spawn_local(dialer.run(until));
     Ok(Carried { id, start, self_dial, patience, until, turns, persist })
@@ -197,8 +188,7 @@ struct Dialer {
     follow_ups: VecDeque<FollowUp>,
     attempts: u32,
     spacing: Duration,
-    patience: Patience,
-    targets: Vec<Target>,
+    launcher: Rc<Launcher>,
 }
 
 impl Dialer {
@@ -212,7 +202,7 @@ impl Dialer {
                 stretch = 0;
                 continue;
             }
-            let limit = now.minus(self.patience.slack).min(until);
+            let limit = now.minus(self.launcher.patience.slack).min(until);
             // What follows in a turn is spaced from what went before, so it may be late, but the turn is to be whole: half
             // of one is no evidence, and the next may be far.
             if self.follow_ups.front().is_some_and(|next| next.due <= due) {
@@ -246,7 +236,7 @@ impl Dialer {
     }
 
     fn miss(&self, place: usize, count: u32, first: Moment, last: Moment) {
-        let target = &self.targets[place];
+        let target = &self.launcher.targets[place];
         let number = self.state.take_numbers(target.cell, target.least_number, count);
         self.state.ledger.borrow_mut().miss(target.cell, number, count, first, last);
     }
@@ -274,25 +264,13 @@ impl Dialer {
     }
 
     fn launch(&self, place: usize, decided: Option<&Rc<Cell<Decided>>>) {
-        let target = &self.targets[place];
-        let number = self.state.take_numbers(target.cell, target.least_number, 1);
-        let identity = self.state.identity.borrow();
-        let dial = Dial {
-            to: target.to,
-            protocol: target.protocol,
-            question: Question { secret: identity.secret, cell: target.cell, number, hold: None },
-            expects: Rc::clone(&target.expects),
-            own: Rc::clone(&identity.own),
-            source_port: source_port(self.state.life, target.cell, number),
-            repeats: Repeats::Disregarded,
-        };
         let decided = decided.cloned();
         let told = move |outcome: &Outcome| {
             if let Some(decided) = decided.as_ref().filter(|_| is_answer(outcome)) {
                 decided.set(Decided::Yes);
             }
         };
-        launch(&self.state, Subject::Cell { cell: target.cell, number }, dial, self.patience, told);
+        self.launcher.launch(place, Kind::Turn, told);
     }
 }
 
@@ -307,28 +285,5 @@ fn is_answer(outcome: &Outcome) -> bool {
         | Outcome::Refused { .. }
         | Outcome::Unreachable { .. }
         | Outcome::Unsupported { .. } => true,
-    }
-}
-
-/// Launches one attempt and sees to it that what becomes of it is recorded; `told` hears it too.
-pub fn launch(state: &Rc<State>, subject: Subject, dial: Dial, patience: Patience, told: impl Fn(&Outcome) + 'static) {
-    let now = clock::now();
-    let ticket: Ticket = state.ledger.borrow_mut().launch(subject, now);
-    let settle = move |state: &State, outcome: Outcome| {
-        told(&outcome);
-        state.ledger.borrow_mut().settle(ticket, outcome, clock::now());
-    };
-    let launched = dial.launch(now);
-    // On a busy machine the packet leaves long after the launch was noted: what it tells is of some moment between.
-    state.ledger.borrow_mut().left(ticket, clock::now());
-    match launched {
-        Err(outcome) => settle(state, outcome),
-        Ok(attempt) => {
-            let state = Rc::clone(state);
-            spawn_local(async move {
-                let outcome = attempt.watch(patience).await;
-                settle(&state, outcome);
-            });
-        }
     }
 }

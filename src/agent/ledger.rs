@@ -17,6 +17,15 @@ use super::run::Run;
 /// The most cells of which a run of arrivals is kept open: more would be made up by somebody who knows the secret.
 const MAX_OPEN: usize = 4 * crate::wire::MAX_CELLS;
 
+/// Whether an attempt is one of a plan's turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It is: it comes an interval after the one before.
+    Turn,
+    /// It is made besides. Its record is its own: in one with others, launches would not lie evenly.
+    Retry,
+}
+
 /// What an attempt was made on.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Subject {
@@ -26,6 +35,8 @@ pub enum Subject {
         cell: u32,
         /// The number.
         number: u32,
+        /// Whether it joins those before and after.
+        kind: Kind,
     },
     /// The agent's own listener.
     Own {
@@ -93,7 +104,7 @@ impl Ledger {
     /// Notes turns of one cell that came and went: one attempt number each.
     pub fn miss(&mut self, cell: u32, number: u32, count: u32, first: Moment, last: Moment) {
         let settled = Some((Outcome::Failed { why: Failure::Missed }, 0));
-        let subject = Subject::Cell { cell, number };
+        let subject = Subject::Cell { cell, number, kind: Kind::Turn };
         self.queue.push_back(Launched { subject, count, first, last, left_within: 0, settled });
         self.advance();
     }
@@ -168,8 +179,17 @@ impl Ledger {
             if let Some(Launched { subject, count, first, last, left_within, settled: Some((outcome, took)) }) =
                 self.queue.pop_front()
             {
-                let run =
-                    |number| Run { first_number: number, count, first, last, left_within, slowest: took, outcome };
+                let alone = matches!(subject, Subject::Cell { kind: Kind::Retry, .. });
+                let run = |number| Run {
+                    first_number: number,
+                    count,
+                    first,
+                    last,
+                    left_within,
+                    slowest: took,
+                    alone,
+                    outcome,
+                };
                 self.enter(subject, run);
             }
         }
@@ -177,7 +197,7 @@ impl Ledger {
 
     fn enter(&mut self, subject: Subject, run: impl FnOnce(u32) -> Run<Outcome>) {
         match subject {
-            Subject::Cell { cell, number } => {
+            Subject::Cell { cell, number, kind: _ } => {
                 if let Some(old) = join_or_replace(&mut self.tried, cell, run(number)) {
                     self.outbox.push(tried_record(cell, old));
                 }
@@ -218,7 +238,7 @@ fn join_or_replace<K: Eq + std::hash::Hash>(
 }
 
 fn tried_record(cell: u32, run: Run<Outcome>) -> Record {
-    let Run { first_number, count, first, last, left_within, slowest, outcome } = run;
+    let Run { first_number, count, first, last, left_within, slowest, alone: _, outcome } = run;
     Record::Tried { cell, first_number, count, first, last, left_within, slowest, outcome }
 }
 
@@ -238,7 +258,7 @@ mod tests {
     const REACHED: Outcome = Outcome::Reached;
 
     fn cell(cell: u32, number: u32) -> Subject {
-        Subject::Cell { cell, number }
+        Subject::Cell { cell, number, kind: Kind::Turn }
     }
 
     fn records(ledger: &mut Ledger) -> Vec<Record> {
@@ -302,6 +322,24 @@ mod tests {
         ledger.settle(ticket, REACHED, Moment(112));
         ledger.close(Moment(120));
         assert_eq!(records(&mut ledger), [tried(1, 0, 3, 0, 20, 1, REACHED), tried(1, 3, 1, 110, 110, 2, REACHED)]);
+    }
+
+    #[test]
+    fn a_retry_is_a_record_of_its_own() {
+        let mut ledger = Ledger::default();
+        let kinds = [Kind::Turn, Kind::Turn, Kind::Retry, Kind::Retry, Kind::Turn, Kind::Turn];
+        for (number, (at, kind)) in (0..).zip([0, 100, 105, 110, 200, 300].into_iter().zip(kinds)) {
+            let ticket = ledger.launch(Subject::Cell { cell: 1, number, kind }, Moment(at));
+            ledger.settle(ticket, REACHED, Moment(at + 1));
+        }
+        ledger.close(Moment(400));
+        let expected = [
+            tried(1, 0, 2, 0, 100, 1, REACHED),
+            tried(1, 2, 1, 105, 105, 1, REACHED),
+            tried(1, 3, 1, 110, 110, 1, REACHED),
+            tried(1, 4, 2, 200, 300, 1, REACHED),
+        ];
+        assert_eq!(records(&mut ledger), expected, "launches of one record lie evenly");
     }
 
     #[test]

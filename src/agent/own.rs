@@ -13,7 +13,7 @@ use crate::model::port::Protocol;
 use crate::wire::{Question, SELF_DIAL};
 
 use super::attempt::{Dial, Patience, Repeats};
-use super::dialer::launch;
+use super::launcher::{News, launch};
 use super::ledger::Subject;
 use super::listeners::Listeners;
 use super::ports::source_port;
@@ -46,12 +46,12 @@ fn dial_one(state: &Rc<State>, to: SocketAddr, protocol: Protocol, patience: Pat
     let launched = clock::now();
     let told = {
         let state = Rc::clone(state);
-        move |outcome: &Outcome| {
+        move |news: News<'_>| {
             // Loopback does not lose packets: where it is silent, nothing else could be seen or answered either.
-            if matches!(outcome, Outcome::Silent | Outcome::HalfOpen) {
+            if matches!(news, News::Outcome(Outcome::Silent | Outcome::HalfOpen)) {
                 state.ledger.borrow_mut().blind(launched, clock::now(), Blindness::Loopback);
             }
         }
     };
-    launch(state, Subject::Own { to, protocol }, dial, patience, told);
+    launch(state, Subject::Own { to, protocol }, dial, patience, None, told);
 }

@@ -3,6 +3,7 @@
 //!
 //! They stand in no queue and have no numbers, so that nothing waits for them.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -67,7 +68,7 @@ fn attempt(state: &Rc<State>, target: &Persevering, patience: Patience) {
         Err(outcome) => state.ledger.borrow_mut().persist(cell, launched, launched, outcome),
         Ok(attempt) => {
             spawn_local(async move {
-                let outcome = attempt.watch(patience).await;
+                let outcome = attempt.watch(patience, &Cell::new(false)).await;
                 state.ledger.borrow_mut().persist(cell, launched, clock::now(), outcome);
             });
         }

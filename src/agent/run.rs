@@ -17,6 +17,8 @@ pub struct Run<O> {
     pub left_within: u64,
     /// The longest from launch to outcome, in nanoseconds.
     pub slowest: u64,
+    /// Whether it takes in no others.
+    pub alone: bool,
     /// What became of each.
     pub outcome: O,
 }
@@ -24,7 +26,7 @@ pub struct Run<O> {
 impl<O: PartialEq> Run<O> {
     /// Starts a run of one.
     pub fn new(first_number: u32, at: Moment, outcome: O) -> Self {
-        Self { first_number, count: 1, first: at, last: at, left_within: 0, slowest: 0, outcome }
+        Self { first_number, count: 1, first: at, last: at, left_within: 0, slowest: 0, alone: false, outcome }
     }
 
     /// The number that would follow.
@@ -39,7 +41,7 @@ impl<O: PartialEq> Run<O> {
 
     /// Takes in further attempts if they follow without a gap and have the same outcome; says whether it did.
     pub fn extend(&mut self, next: &Self) -> bool {
-        if next.first_number != self.next() || next.outcome != self.outcome {
+        if self.alone || next.alone || next.first_number != self.next() || next.outcome != self.outcome {
             return false;
         }
         self.count = self.count.saturating_add(next.count);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::model::endpoint::{Addresses, EndpointId};
 use crate::model::flow::{Flow, FlowId};
 use crate::model::moment::{Moment, nanoseconds};
+use crate::model::verdict::Verdict;
 use crate::wire::{Lane, Persist, Plan, PlannedCell};
 
 use super::{Member, Pace, ProbeError};
@@ -32,6 +33,8 @@ pub struct SweepPlan {
     pub services: BTreeMap<EndpointId, Facade>,
     /// Which of the plans under way it replaces.
     pub lane: Lane,
+    /// What is expected of cells that agents are to try again at once where they are something else.
+    pub expected: BTreeMap<FlowId, Verdict>,
     /// Cells on which long attempts are made besides, and how.
     pub persist: Option<Persistence>,
 }
@@ -72,6 +75,7 @@ impl SweepPlan {
             self_dial: (deadline / 2).max(Duration::from_millis(100)).max(pace.interval / 3),
             services: BTreeMap::new(),
             lane: Lane::Main,
+            expected: BTreeMap::new(),
             persist: None,
         }
     }
@@ -120,6 +124,7 @@ pub fn split(
             expects,
             phase: 0,
             first_number: 0,
+            expected: plan.expected.get(flow_id).copied(),
         });
     }
     let sources = cells.values().filter(|cells| !cells.is_empty()).count();

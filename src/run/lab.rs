@@ -53,6 +53,7 @@ pub fn fault_help() -> &'static str {
      open-moment=NODE@START+DURATION    its packet filter is removed and built again        leak while watched\n\
      late-set=NODE@START+DURATION       its sets of peers are empty for a while             outage while watched\n\
      stop-forwarding=NODE@START+DURATION  it forwards nothing for a while                   outage while watched\n\
+     lose-packet=FROM->TO:PORT/PROTO@START  one first packet of the flow is lost            outage while watched\n\
      no-route=FROM->TO@START+DURATION   a pod has no way to another for a while             outage while watched\n\
      late-pod=DURATION                  a pod that is added is cut off for so long          a newborn's wait\n\
      open-pod=DURATION                  a pod that is added is held to no policy so long    a newborn's leak, exit 11\n\

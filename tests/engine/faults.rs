@@ -68,7 +68,8 @@ impl Plan {
                     plan.schedule.extend(span(on, troubles[0], troubles[1]));
                 }
                 Fault::LateSet(on) => plan.schedule.extend(span(on, Deed::Empty, Deed::Fill)),
-                Fault::NoRoute(..)
+                Fault::LosePacket(..)
+                | Fault::NoRoute(..)
                 | Fault::LatePod(_)
                 | Fault::OpenPod(_)
                 | Fault::KillListener(_)

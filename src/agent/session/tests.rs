@@ -85,6 +85,7 @@ fn plan(id: u64) -> ToAgent {
         expects: vec!["nobody".to_owned()],
         phase: 0,
         first_number: 0,
+        expected: None,
     };
     ToAgent::Plan(Plan {
         id,
@@ -105,7 +106,7 @@ fn plan(id: u64) -> ToAgent {
 async fn who_does_not_introduce_himself_is_refused() {
     let hello = |protocol, token: &str| ToAgent::Hello { protocol, token: token.to_owned(), resume: 0 };
     for (first, why) in [
-        (hello(PROTOCOL + 1, "t"), "this agent speaks protocol 3, not 4"),
+        (hello(PROTOCOL + 1, "t"), "this agent speaks protocol 4, not 5"),
         (hello(PROTOCOL, "u"), "the token is wrong"),
         (hello(PROTOCOL, ""), "the token is wrong"),
         (ToAgent::Halt, "the first line must be a hello"),

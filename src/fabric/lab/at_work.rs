@@ -85,6 +85,12 @@ impl AtWork {
             Deed::Fill(at) => node(at, "filled its sets", Turn::Ends),
             Deed::Halt(at) => node(at, "stopped forwarding", begins("not forwarding")),
             Deed::Resume(at) => node(at, "forwards again", Turn::Ends),
+            Deed::LosePacket(from, to, port) => told(
+                format!("{} -> {}:{port}", self.names.of(from), self.names.of(to)),
+                None,
+                "loses its next first packet",
+                Turn::None,
+            ),
             Deed::Strand(from, to) => told(
                 self.names.of(from).to_owned(),
                 None,

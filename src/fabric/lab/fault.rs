@@ -42,6 +42,8 @@ pub enum Fault {
     LateSet(OnNode),
     /// `stop-forwarding=NODE@START+DURATION`: the node forwards nothing for a while.
     StopForwarding(OnNode),
+    /// `lose-packet=FROM->TO:PORT/PROTO@START`: one first packet of the flow is lost, once, at the destination's node.
+    LosePacket(FaultyFlow, Duration),
     /// `no-route=FROM->TO@START+DURATION`: a pod has no way to another for a while, and neither have its replies.
     NoRoute(Pair, Duration),
     /// `late-pod=DURATION`: a pod that is added comes up cut off, as one whose rules are not there yet, for so long.
@@ -126,6 +128,7 @@ impl fmt::Display for Fault {
             Self::OpenMoment(on) => write!(f, "open-moment={on}"),
             Self::LateSet(on) => write!(f, "late-set={on}"),
             Self::StopForwarding(on) => write!(f, "stop-forwarding={on}"),
+            Self::LosePacket(flow, start) => write!(f, "lose-packet={flow}@{}", parse::show(*start)),
             Self::NoRoute(pair, duration) => write!(f, "no-route={pair}+{}", parse::show(*duration)),
             Self::LatePod(by) => write!(f, "late-pod={}", parse::show(*by)),
             Self::OpenPod(by) => write!(f, "open-pod={}", parse::show(*by)),

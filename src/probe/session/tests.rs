@@ -280,6 +280,7 @@ async fn a_plan_begins_behind_the_last_number_and_a_refusal_reaches_who_asked() 
         expects: vec!["b".to_owned()],
         phase: 0,
         first_number: 0,
+        expected: None,
     };
     let plan = Plan {
         id: 3,

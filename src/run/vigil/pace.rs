@@ -90,8 +90,10 @@ impl Voyage<'_> {
             Until::Over(duration) => duration.saturating_add(HOUR),
             Until::Told(_) | Until::Command(_) => HOUR * 24,
         };
+        let expected =
+            cells.iter().filter_map(|(id, _)| Some((id, watched.right.get(id).copied().flatten()?))).collect();
         let pace = Pace { interval, attempts: 1 };
-        let plan = SweepPlan { persist: Some(persist), expires, ..self.sweep(&planned, pace) };
+        let plan = SweepPlan { persist: Some(persist), expected, expires, ..self.sweep(&planned, pace) };
         under.planned = Some(planned);
         under.crew.plan(&plan).await.map_err(|error| chain(&error))?;
         under.pace = pace;

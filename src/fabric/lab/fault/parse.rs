@@ -56,7 +56,7 @@ pub enum FaultSyntax {
 }
 
 const KINDS: &str = "`leak`, `leak-repeats`, `cut`, `flap`, `late`, `reject`, `lose-node`, `open-moment`, `late-set`, \
-    `stop-forwarding`, `no-route`, `late-pod`, `open-pod`, \
+    `stop-forwarding`, `lose-packet`, `no-route`, `late-pod`, `open-pod`, \
     `kill-listener`, `wrong-server`, `kill-agent`, `stop-agent` and `cut-stream`";
 
 impl FromStr for Fault {
@@ -93,6 +93,10 @@ impl FromStr for Fault {
             }
             "stop-forwarding" => parse("stop-forwarding", "stop-forwarding=NODE@START+DURATION", &|rest| {
                 Some(on_node(rest)?.map(Self::StopForwarding))
+            }),
+            "lose-packet" => parse("lose-packet", "lose-packet=FROM->TO:PORT/PROTO@START", &|rest| {
+                let (rest, start) = rest.rsplit_once('@')?;
+                Some(both(flow(rest)?, duration(start)).map(|(flow, start)| Self::LosePacket(flow, start)))
             }),
             "no-route" => parse("no-route", "no-route=FROM->TO@START+DURATION", &|rest| {
                 let (rest, time) = rest.rsplit_once('+')?;
@@ -225,6 +229,7 @@ mod tests {
             "open-moment=2@1s+20ms",
             "late-set=1@500ms+100ms",
             "stop-forwarding=1@1s+1s 500ms",
+            "lose-packet=a->b:80/tcp@1s",
             "no-route=intruder->data-store@1s+500ms",
             "late-pod=1s",
             "open-pod=1s",

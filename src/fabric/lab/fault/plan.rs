@@ -28,6 +28,8 @@ pub(in crate::fabric::lab) enum Deed {
     Halt(NodeOrdinal),
     /// It goes on.
     Resume(NodeOrdinal),
+    /// One first packet of a flow is lost.
+    LosePacket(EndpointId, EndpointId, Port),
     /// A pod has no way to another.
     Strand(EndpointId, EndpointId),
     /// It has one again.
@@ -110,6 +112,10 @@ impl FaultPlan {
             Fault::StopForwarding(on) => {
                 let node = lookup.node(on.node)?;
                 span(on.start, on.duration, Deed::Halt(node), Deed::Resume(node));
+            }
+            Fault::LosePacket(flow, start) => {
+                let (from, to, port, _) = lookup.flow(flow, Treatment::Cut)?;
+                self.schedule.push((*start, Deed::LosePacket(from, to, port)));
             }
             Fault::NoRoute(pair, duration) => {
                 let (from, to) = (lookup.endpoint(&pair.from)?, lookup.endpoint(&pair.to)?);

@@ -139,8 +139,9 @@ pub(super) fn decide_by(map: &str, from: Register) -> Expressions {
 /// Only packets whose loaded register was met before, and is remembered in the set for so long since. The kernel has
 /// no word for that: each element has a limit of one packet, and what is over it was not the first.
 pub(super) fn seen_before(set: &str, id: u32, from: Register, remembered: Duration) -> Expressions {
-    // NFTA_LIMIT_RATE, _UNIT (s), _BURST, _TYPE = NFT_LIMIT_PKTS, _FLAGS = NFT_LIMIT_F_INV: one in an hour, and not over.
-    let limit = [wide_nla(1, 1), wide_nla(2, 3600), number_nla(3, 1), number_nla(4, 0), number_nla(5, 1)];
+    // NFTA_LIMIT_FLAGS = NFT_LIMIT_F_INV: what is over it.
+    let mut limit = one_in_a_day().to_vec();
+    limit.push(number_nla(5, 1));
     // NFTA_EXPR_NAME, NFTA_EXPR_DATA.
     let limit = [DefaultNla::new(1, b"limit\0".to_vec()), nested_nla(2, &limit)];
     let milliseconds = u64::try_from(remembered.as_millis()).unwrap_or(u64::MAX);
@@ -156,6 +157,16 @@ pub(super) fn seen_before(set: &str, id: u32, from: Register, remembered: Durati
             nested_nla(7, &limit),
         ],
     }
+}
+
+/// Only one packet, the first that comes: a limit that takes a day to fill again.
+pub(super) fn only_one() -> Expressions {
+    Expressions::Other { expression_type: "limit".into(), attributes: one_in_a_day().to_vec() }
+}
+
+fn one_in_a_day() -> [DefaultNla; 4] {
+    // NFTA_LIMIT_RATE, _UNIT (s), _BURST, _TYPE = NFT_LIMIT_PKTS.
+    [wide_nla(1, 1), wide_nla(2, 86_400), number_nla(3, 1), number_nla(4, 0)]
 }
 
 /// Only packets of connections that were let through before, and errors about them.

@@ -40,6 +40,8 @@ pub enum Packets {
     All,
     /// Those from a source port that sent one just before: as long as nothing comes back, repeats of a first packet.
     Repeated,
+    /// The first one that comes, and no other.
+    One,
 }
 
 /// How a flow is treated whatever the policies say.
@@ -67,6 +69,10 @@ impl Wrong {
         };
         let memory = match self.which {
             Packets::All => None,
+            Packets::One => {
+                steps.push(expression::only_one());
+                None
+            }
             Packets::Repeated => {
                 steps.push(expression::load_source_port(Register::Reg1));
                 steps.push(expression::seen_before(REPEATING, id, Register::Reg1, REPEATS_WITHIN));

@@ -225,6 +225,7 @@ impl Site {
             }
             Deed::Halt(node) => self.filter(node, |f| f.forward(Forwarding::Stopped))?,
             Deed::Resume(node) => self.filter(node, |f| f.forward(Forwarding::Running))?,
+            Deed::LosePacket(from, to, port) => self.lose_packet(from, to, port)?,
             Deed::Strand(from, to) => self.reroute(from, to, link::strand)?,
             Deed::Relieve(from, to) => self.reroute(from, to, link::relieve)?,
             Deed::Kill(id) => self.signal(id, Signal::SIGKILL)?,
@@ -233,6 +234,15 @@ impl Site {
             Deed::Cut(id) => self.doors.cut(id),
         }
         Ok(clock::now())
+    }
+
+    /// Loses one first packet of a flow. At the destination's node alone: with a rule on each node, each would lose one.
+    fn lose_packet(&mut self, from: EndpointId, to: EndpointId, port: Port) -> Result<(), LabError> {
+        let mut wrongs = self.wrongs();
+        wrongs.extend(self.wrong(from, to, port, Packets::One, Treatment::Cut));
+        let pods = &self.enforced.world.pods;
+        let Some(node) = pods.get(&to).or_else(|| pods.get(&from)).map(|pod| pod.node) else { return Ok(()) };
+        self.filter(node, |firewall| firewall.mistreat(wrongs))
     }
 
     /// A node's rules anew, with these members for its sets.

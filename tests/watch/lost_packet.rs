@@ -1,0 +1,57 @@
+//! One lost packet: the flow is tried again at once, so that its window ends within milliseconds and not with its next turn.
+
+use leakproof::model::document::Cell;
+use leakproof::model::finding::{Call, Window};
+use libtest_mimic::{Completion, Failed};
+
+use super::{Clarity, Ran, Run, TRIES, run, scenario};
+
+const FLOW: &str = "ai-processing -> data-store:5432/tcp";
+const ARGUMENTS: &[&str] =
+    &["--for", "6s", "--established", "none", "--fault", "lose-packet=ai-processing->data-store:5432/tcp@7s"];
+
+/// From the first wrong attempt, the only one, to the first right one after it.
+const RIGHT_AGAIN_WITHIN_US: u64 = 20_000;
+
+pub fn lost_packet() -> Result<Completion, Failed> {
+    let mut busy = String::new();
+    for _ in 0..TRIES {
+        match run(&scenario("ai-data-pipeline.yaml"), ARGUMENTS)? {
+            Ran::NoLab(said) => return Ok(Completion::ignored_with(said)),
+            Ran::Not(why) => busy = why,
+            Ran::It(run) => match check(&run) {
+                Ok(Clarity::Clear) => return Ok(Completion::Completed),
+                Ok(Clarity::Blurred(why)) => busy = why,
+                Err(why) => return Err(format!("{why}\n{}", run.said).into()),
+            },
+        }
+    }
+    Err(format!("{TRIES} times; the last time: {busy}").into())
+}
+
+fn check(run: &Run) -> Result<Clarity, String> {
+    let Run { document, watch, code, .. } = run;
+    let cells = &document.stages.last().ok_or("no stage")?.cells;
+    let mut outages: Vec<(&Cell, &Window)> = Vec::new();
+    for cell in cells {
+        outages.extend(cell.windows.iter().filter(|w| w.first_wrong_us >= watch.from_us).map(|window| (cell, window)));
+    }
+    let [(cell, window)] = outages.as_slice() else {
+        return Err(format!("one window was made, and these were found: {outages:?}"));
+    };
+    if cell.flow.to_string() != FLOW || window.call != Call::Outage || window.attempts != 1 || *code != 10 {
+        return Err(format!("exit {code}, {} was wrong: {window:?}", cell.flow));
+    }
+    let (Some(before), Some(after)) = (window.right_before_us, window.right_after_us) else {
+        return Err(format!("it has no bounds: {window:?}"));
+    };
+    if before > window.first_wrong_us || after < window.first_wrong_us {
+        return Err(format!("its bounds are out of order: {window:?}"));
+    }
+    let right_again = after - window.first_wrong_us;
+    if right_again > RIGHT_AGAIN_WITHIN_US {
+        // Agents of a busy machine are late to try again; that they do not try at all shows each time.
+        return Ok(Clarity::Blurred(format!("right again only after {right_again} us: {window:?}")));
+    }
+    Ok(Clarity::Clear)
+}
