@@ -168,10 +168,25 @@ fn read(source: &dyn Source, path: &Path, strictness: Strictness, log: &mut Log)
 /// One endpoint the scenario names, in any stage.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Endpoint {
-    /// Its name.
+    /// Its name: of a pod `namespace/name` where a pod of another namespace has that name too.
     pub name: String,
     /// What it is.
     pub kind: EndpointKind,
+    /// Of a pod that the file names, the namespace as the file calls it.
+    pub namespace: Option<String>,
+}
+
+impl Endpoint {
+    /// The name of the object that is made for it, unique within its namespace.
+    pub fn object(&self) -> &str {
+        self.name.split_once('/').map_or(self.name.as_str(), |(_, name)| name)
+    }
+}
+
+/// The names of the pods that a name without a namespace could mean, quoted; none where it means one thing or nothing.
+fn candidates(endpoints: &[Endpoint], name: &str) -> Vec<String> {
+    let all = endpoints.iter().filter(|endpoint| endpoint.name != name && endpoint.object() == name);
+    all.map(|endpoint| format!("`{}`", endpoint.name)).collect()
 }
 
 /// The world after some changes, and what is expected of it.
@@ -320,12 +335,24 @@ impl Scenario {
     pub fn remarks(&self) -> &[Diagnostic] {
         &self.remarks
     }
-    /// An endpoint by name.
+    /// An endpoint by name, or a pod by `namespace/name`.
     pub fn find(&self, name: &str) -> Option<EndpointId> {
         let (named, others) = self.endpoints.split_at(self.named.min(self.endpoints.len()));
         let other = || others.iter().position(|e| e.name == name).map(|place| named.len() + place);
-        let place = named.binary_search_by(|e| e.name.as_str().cmp(name)).ok().or_else(other);
+        let in_full = || {
+            let (namespace, name) = name.split_once('/')?;
+            named.iter().position(|e| e.namespace.as_deref() == Some(namespace) && e.object() == name)
+        };
+        let place = named.binary_search_by(|e| e.name.as_str().cmp(name)).ok().or_else(other).or_else(in_full);
         place.map(|place| EndpointId(place as u32))
+    }
+    /// The names of the pods that a name could mean to which [`Self::find`] finds nothing, quoted.
+    pub fn candidates(&self, name: &str) -> Vec<String> {
+        candidates(&self.endpoints, name)
+    }
+    /// The name of the object that is made for an endpoint of this scenario.
+    pub fn object_name(&self, id: EndpointId) -> &str {
+        self.endpoints.get(id.index()).map_or("?", Endpoint::object)
     }
     /// The name of an endpoint of this scenario.
     pub fn name_of(&self, id: EndpointId) -> &str {

@@ -69,12 +69,24 @@ pub fn only(scenario: &Scenario, pick: &Pick) -> Result<Scenario, Refusal> {
     })
 }
 
-fn find(scenario: &Scenario, name: &str) -> Result<EndpointId, Refusal> {
-    scenario.find(name).ok_or_else(|| Refusal::NoEndpoint {
-        scenario: scenario.name().to_owned(),
-        name: name.to_owned(),
-        known: scenario.endpoints().iter().map(|e| format!("`{}`", e.name)).collect::<Vec<_>>().join(", "),
-    })
+/// An endpoint by name.
+///
+/// # Errors
+/// Names what there is where a name leads nowhere, or to several pods.
+pub(super) fn find(scenario: &Scenario, name: &str) -> Result<EndpointId, Refusal> {
+    scenario.find(name).ok_or_else(|| no_endpoint(scenario, name))
+}
+
+/// Why a name is that of no endpoint.
+pub(super) fn no_endpoint(scenario: &Scenario, name: &str) -> Refusal {
+    let candidates = scenario.candidates(name);
+    if candidates.is_empty() {
+        let known = scenario.endpoints().iter().map(|e| format!("`{}`", e.name)).collect::<Vec<_>>().join(", ");
+        Refusal::NoEndpoint { scenario: scenario.name().to_owned(), name: name.to_owned(), known }
+    } else {
+        let candidates = candidates.join(" or ");
+        Refusal::Ambiguous { scenario: scenario.name().to_owned(), name: name.to_owned(), candidates }
+    }
 }
 
 /// The flows that one to a Service may become: policies see these, so theirs are the stories to tell.
@@ -85,4 +97,30 @@ fn behind(world: &World, service: &Service, flow: &Flow) -> Vec<Flow> {
         others.map(|destination| Flow { destination, port: port.behind(), ..*flow }).collect::<Vec<_>>()
     };
     leads_to.flat_map(to).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::model::document::Strictness;
+
+    #[test]
+    fn a_pod_is_asked_for_by_namespace_and_name_where_its_name_is_another_pods_too() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/one-name-in-two-namespaces.yaml");
+        let scenario = crate::scenario::load(&file, Strictness::Strict).unwrap();
+        let stage = &scenario.stages()[0];
+        let names: Vec<&str> = scenario.endpoints().iter().map(|endpoint| endpoint.name.as_str()).collect();
+        assert_eq!(names, ["client", "ops/web", "shop/web"]);
+        let told = explain(&scenario, stage, "shop/client", "shop/web", None).unwrap();
+        assert_eq!(told[0].flow.to_string(), "client -> shop/web:8080/tcp");
+        let one = only(&scenario, &"ops/web->shop/web:8080/tcp".parse().unwrap()).unwrap();
+        assert!(one.stages()[0].cells.len() > 0);
+        let refused = explain(&scenario, stage, "client", "web", None).unwrap_err();
+        let said = "`web` is the name of several pods of `one-name-in-two-namespaces`; write `ops/web` or `shop/web`";
+        assert_eq!(refused.to_string(), said);
+        let unknown = only(&scenario, &"client->shop/wbe".parse().unwrap()).unwrap_err();
+        assert!(matches!(unknown, Refusal::NoEndpoint { .. }), "{unknown}");
+    }
 }

@@ -70,6 +70,16 @@ pub enum Refusal {
         /// All there are.
         known: String,
     },
+    /// A name that several pods have.
+    #[error("`{name}` is the name of several pods of `{scenario}`; write {candidates}")]
+    Ambiguous {
+        /// The scenario's name.
+        scenario: String,
+        /// As given.
+        name: String,
+        /// Their names in full.
+        candidates: String,
+    },
     /// A pod that must not be copied.
     #[error(
         "a newborn like `{name}` would be behind the Service `{service}` as well, and answer for it; name pods that \
@@ -120,6 +130,7 @@ impl Refusal {
             Self::Fault { .. }
             | Self::NewbornBehind { .. }
             | Self::NoEndpoint { .. }
+            | Self::Ambiguous { .. }
             | Self::NoCell { .. }
             | Self::Untried { .. }
             | Self::NoStage { .. } => exit::USAGE,

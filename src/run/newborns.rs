@@ -10,6 +10,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::ask::no_endpoint;
 use super::error::{Refusal, chain};
 use super::members::{members, settle};
 use super::vigil::show;
@@ -66,13 +67,7 @@ pub(super) fn make_room(scenario: &Scenario, births: &Births<'_>) -> Result<Scen
     let models: Vec<EndpointId> = if births.like.is_empty() {
         pods.into_iter().flat_map(|pods| pods.keys().copied()).filter(|id| !behind.contains_key(id)).collect()
     } else {
-        let find = |name: &String| {
-            scenario.find(name).filter(there).ok_or_else(|| Refusal::NoEndpoint {
-                scenario: scenario.name().to_owned(),
-                name: name.clone(),
-                known: scenario.endpoints().iter().map(|e| format!("`{}`", e.name)).collect::<Vec<_>>().join(", "),
-            })
-        };
+        let find = |name: &String| scenario.find(name).filter(there).ok_or_else(|| no_endpoint(scenario, name));
         let alone = |id: EndpointId| match behind.get(&id) {
             None => Ok(id),
             Some(service) => Err(Refusal::NewbornBehind {

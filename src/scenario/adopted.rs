@@ -122,7 +122,11 @@ impl Scenario {
         let drift = self.drift(live, &namespaces);
         let own = self.own_pods(&live.own)?;
         let mut endpoints = self.endpoints.clone();
-        endpoints.extend(own.iter().map(|(name, _)| Endpoint { name: name.clone(), kind: EndpointKind::Pod }));
+        endpoints.extend(own.iter().map(|(name, _)| Endpoint {
+            name: name.clone(),
+            kind: EndpointKind::Pod,
+            namespace: None,
+        }));
         let ids = (self.endpoints.len()..endpoints.len()).map(|place| EndpointId(place as u32));
         let own: BTreeMap<EndpointId, Pod> = ids.zip(own.into_iter().map(|(_, pod)| pod)).collect();
         let mut scenario = self.widened(endpoints, &between_all(&own, self));

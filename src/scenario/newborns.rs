@@ -40,7 +40,7 @@ impl Scenario {
             let node = nodes.get(place % nodes.len().max(1)).copied().unwrap_or(model.node);
             let (Some(addresses), Some(name)) = (plan.pod(node.0.get()), names.next()) else { break };
             let id = EndpointId(u32::try_from(endpoints.len()).unwrap_or(u32::MAX));
-            endpoints.push(Endpoint { name, kind: EndpointKind::Pod });
+            endpoints.push(Endpoint { name, kind: EndpointKind::Pod, namespace: None });
             newborns.push(Newborn { id, like: *like, pod: Pod { node, addresses, ..(*model).clone() } });
         }
         let own: Vec<Flow> = newborns.iter().flat_map(|newborn| flows_of(newborn, last)).collect();

@@ -47,7 +47,7 @@ pub(in crate::scenario) struct Scenario {
     /// The namespaces, by name. Each gets the label `kubernetes.io/metadata.name`, as the API server does.
     #[schemars(with = "BTreeMap<String, Namespace>")]
     pub namespaces: Named<Namespace>,
-    /// The pods, by name. Names are unique over all namespaces.
+    /// The pods, by name, or by `namespace/name` where pods of two namespaces have one name.
     #[schemars(with = "BTreeMap<String, Pod>")]
     pub pods: Named<Pod>,
     /// Addresses outside the cluster that send or receive, by name. They make cells only with the pods that an
@@ -113,8 +113,8 @@ pub(in crate::scenario) struct Namespace {
 #[derive(Debug, Clone, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(in crate::scenario) struct Pod {
-    /// Its namespace, one of `namespaces`.
-    #[schemars(with = "String")]
+    /// Its namespace, one of `namespaces`. Left out only where the pod's key names it.
+    #[schemars(with = "Option<String>")]
     pub namespace: At<String>,
     /// Its labels. Beside `like` they are what holds where no workload can be asked.
     #[schemars(with = "Option<BTreeMap<String, String>>")]

@@ -85,7 +85,10 @@ async fn fill(raised: &Raised, concerned: &BTreeSet<EndpointId>, files: &mut Fil
     }
     let made = concerned.iter().filter_map(|id| raised.pods.get(id));
     let logs = join_all(made.map(|made| async move {
-        let name = format!("agent-{}.log", made.place.name);
+        // Pods of two namespaces may have one name.
+        let shared = raised.pods.values().filter(|other| other.place.name == made.place.name).count() > 1;
+        let within = made.place.namespace.as_deref().filter(|_| shared).map(|namespace| format!("{namespace}-"));
+        let name = format!("agent-{}{}.log", within.unwrap_or_default(), made.place.name);
         (name, log(server, &made.place, CONTAINER, None).await)
     }));
     for (name, log) in logs.await {

@@ -85,12 +85,12 @@ pub fn plan(scenario: &Scenario, options: &Options) -> Vec<Deed> {
         }
     }
     for (id, there) in &scenario.bare().services {
-        let name = scenario.name_of(*id);
+        let name = scenario.object_name(*id);
         let what = format!("create Service {}/{name}", there.namespace);
         deed("world", what, Some(service(name, there, scenario.families())));
     }
     for (id, there) in &scenario.bare().pods {
-        let (what, made) = pod(scenario.name_of(*id), there);
+        let (what, made) = pod(scenario.object_name(*id), there);
         deed("world", what, Some(made));
     }
     for id in scenario.bare().outside.keys() {
@@ -114,11 +114,11 @@ pub fn plan(scenario: &Scenario, options: &Options) -> Vec<Deed> {
                 ),
                 Change::DeletePolicy(policy) => (format!("delete {} {policy}", policy.kind), None),
                 Change::RelabelPod(id, labels) => {
-                    (format!("label Pod {}/{}: {labels}", namespace_of(id), scenario.name_of(*id)), None)
+                    (format!("label Pod {}/{}: {labels}", namespace_of(id), scenario.object_name(*id)), None)
                 }
                 Change::RelabelNamespace(name, labels) => (format!("label Namespace {name}: {labels}"), None),
                 Change::AddPod(id, there) => {
-                    let (what, made) = pod(scenario.name_of(*id), there);
+                    let (what, made) = pod(scenario.object_name(*id), there);
                     (what, Some(made))
                 }
                 Change::RemovePod(id) => (format!("delete Pod {}", scenario.name_of(*id)), None),

@@ -143,7 +143,7 @@ impl Raised {
             cni: around.cni,
             owner: Owner::this(),
             options: options.clone(),
-            names: scenario.endpoints().iter().map(|endpoint| endpoint.name.clone()).collect(),
+            names: scenario.endpoints().iter().map(|endpoint| endpoint.object().to_owned()).collect(),
             warnings: warnings(scenario, &around.nodes).into_iter().chain(others.told).collect(),
             foreign: others.policies,
             nodes: around.nodes,

@@ -35,6 +35,25 @@ fn writes(fake: &Fake) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn pods_of_one_name_are_made_each_in_its_namespace() {
+    let (fake, scenario) = (Fake::new(), load("one-name-in-two-namespaces"));
+    let world = raise(&fake, &scenario).await.unwrap();
+    for namespace in ["shop", "ops"] {
+        let pod = fake.object("pods", Some(namespace), "web").unwrap();
+        assert_eq!(pod["metadata"]["labels"]["app"], "web", "{namespace}");
+    }
+    assert_eq!(world.placements().len(), scenario.endpoints().len());
+    let folder = tempfile::tempdir().unwrap();
+    let both = ["shop/web", "ops/web"].map(|name| scenario.find(name).unwrap());
+    world.gather(folder.path(), &both.into()).await;
+    let commands = std::fs::read_to_string(folder.path().join("commands.txt")).unwrap();
+    for namespace in ["shop", "ops"] {
+        assert!(commands.contains(&format!("-n {namespace} describe pod web\n")), "{commands}");
+    }
+    assert!(world.tear_down().await.is_empty());
+}
+
+#[tokio::test]
 async fn a_world_is_made_under_its_own_names_and_removed_without_a_trace() {
     let (fake, scenario) = (Fake::new(), load("ai-data-pipeline"));
     fake.put(("namespaces", None, "other"), json!({ "metadata": { "name": "other" } }));

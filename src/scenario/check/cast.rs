@@ -8,14 +8,14 @@ use super::addresses::{NODES, OUTSIDE, PER_NODE, Plan, unusable};
 use crate::model::endpoint::{Addresses, EndpointId, EndpointKind, Family, NodeOrdinal};
 use crate::model::flow::{Flow, NamedFlow};
 use crate::model::port::{Port, Protocol, ServedPort};
-use crate::scenario::Endpoint;
 use crate::scenario::borrowed::Borrowed;
 use crate::scenario::decode::At;
 use crate::scenario::diagnostic::Code;
-use crate::scenario::log::{Log, error};
+use crate::scenario::log::{Draft, Log, error};
 use crate::scenario::raw;
 use crate::scenario::text::Span;
 use crate::scenario::world::{Outside, Pod, Service};
+use crate::scenario::{Endpoint, candidates};
 
 /// The most endpoints: beyond it there are more flows than anybody can probe.
 const ENDPOINTS: usize = 2_000;
@@ -38,7 +38,18 @@ pub(super) struct Cast {
     pub services: BTreeMap<EndpointId, Service>,
     /// IPv4 first.
     pub families: Vec<Family>,
+    /// By name, and of pods by `namespace/name` too.
     ids: HashMap<String, EndpointId>,
+}
+
+/// An endpoint as the file names it.
+struct Defined<'a> {
+    /// Its name, without its namespace.
+    name: &'a str,
+    /// Of a pod the namespace.
+    namespace: Option<&'a str>,
+    kind: EndpointKind,
+    span: Span,
 }
 
 impl Cast {
@@ -48,27 +59,21 @@ impl Cast {
             raw.families.as_ref().map_or(vec![Family::V4], |all| all.iter().map(|at| at.value).collect());
         families.sort_unstable();
 
-        let mut names: BTreeMap<&str, (Span, EndpointKind)> = BTreeMap::new();
-        let added = raw.steps.iter().flat_map(|step| &step.add);
-        let pods = raw.pods.iter().chain(added).map(|(name, _)| (name, EndpointKind::Pod));
-        let outside = raw.outside.iter().map(|(name, _)| (name, EndpointKind::Outside));
-        let services = raw.services.iter().map(|(name, _)| (name, EndpointKind::Service));
-        for (name, kind) in pods.chain(outside).chain(services) {
-            if let Some((first, _)) = names.get(name.value.as_str()) {
-                let draft = error(Code::Duplicate, format!("two endpoints are called `{}`", name.value));
-                log.push(draft.note(name.span, "again here").note(*first, "first here"));
-            } else {
-                names.insert(&name.value, (name.span, kind));
-            }
-        }
-        if names.len() > ENDPOINTS {
-            let message = format!("this scenario has {} endpoints; at most {ENDPOINTS} fit", names.len());
+        let defined = defined(raw, log);
+        if defined.len() > ENDPOINTS {
+            let message = format!("this scenario has {} endpoints; at most {ENDPOINTS} fit", defined.len());
             log.push(error(Code::TooLarge, message).at(raw.span));
         }
-        let ids = names.keys().zip(0..).map(|(name, id)| ((*name).to_owned(), EndpointId(id))).collect();
-        let endpoints =
-            names.iter().map(|(name, (_, kind))| Endpoint { name: (*name).to_owned(), kind: *kind }).collect();
-        let spans = names.values().map(|(span, _)| *span).collect();
+        let mut ids = HashMap::new();
+        let (mut endpoints, mut spans) = (Vec::new(), Vec::new());
+        for ((name, one), id) in named(defined).into_iter().zip((0..).map(EndpointId)) {
+            if let Some(namespace) = one.namespace {
+                ids.insert(format!("{namespace}/{}", one.name), id);
+            }
+            ids.insert(name.clone(), id);
+            endpoints.push(Endpoint { name, kind: one.kind, namespace: one.namespace.map(ToOwned::to_owned) });
+            spans.push(one.span);
+        }
         let mut cast = Self {
             endpoints,
             spans,
@@ -91,9 +96,22 @@ impl Cast {
         cast
     }
 
-    /// The id of a name.
+    /// The id of a name, or of a pod's `namespace/name`.
     pub fn find(&self, name: &str) -> Option<EndpointId> {
         self.ids.get(name).copied()
+    }
+
+    /// The id of a pod.
+    pub fn find_pod(&self, namespace: &str, name: &str) -> Option<EndpointId> {
+        self.find(&format!("{namespace}/{name}"))
+    }
+
+    /// Where a name is that of several pods: the error that lists them.
+    pub fn ambiguous(&self, name: &At<String>) -> Option<Draft> {
+        let pods = candidates(&self.endpoints, &name.value);
+        let message = format!("`{}` is the name of {} pods", name.value, pods.len());
+        let help = format!("write {}", pods.join(" or "));
+        (!pods.is_empty()).then(|| error(Code::UnknownName, message).at(name.span).help(help))
     }
 
     /// The name of an id.
@@ -163,9 +181,9 @@ impl Cast {
 
     fn settle_pods(&mut self, pods: &raw::Named<raw::Pod>, plan: &mut Plan, log: &mut Log) {
         let mut pods: Vec<_> = pods.iter().collect();
-        pods.sort_by(|a, b| a.0.value.cmp(&b.0.value));
+        pods.sort_by(|a, b| (&a.0.value, &a.1.namespace.value).cmp(&(&b.0.value, &b.1.namespace.value)));
         for (name, pod) in pods {
-            let Some(id) = self.find(&name.value) else { continue };
+            let Some(id) = self.find_pod(&pod.namespace.value, &name.value) else { continue };
             let node = pod.node.map_or_else(|| plan.next_node(), |at| at.value).clamp(1, NODES);
             let Some(mut addresses) = plan.pod(node) else {
                 let message = format!("node {node} has more than {PER_NODE} pods");
@@ -218,6 +236,47 @@ impl Cast {
             self.services.insert(id, service);
         }
     }
+}
+
+/// Every endpoint of the file. Pods of two namespaces may have one name.
+fn defined<'r>(raw: &'r raw::Scenario, log: &mut Log) -> Vec<Defined<'r>> {
+    let added = raw.steps.iter().flat_map(|step| &step.add);
+    let pods = raw.pods.iter().chain(added);
+    let pods = pods.map(|(name, pod)| (name, EndpointKind::Pod, Some(pod.namespace.value.as_str())));
+    let outside = raw.outside.iter().map(|(name, _)| (name, EndpointKind::Outside, None));
+    let services = raw.services.iter().map(|(name, _)| (name, EndpointKind::Service, None));
+    let mut all: Vec<Defined<'_>> = Vec::new();
+    let mut places: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (name, kind, namespace) in pods.chain(outside).chain(services) {
+        let there = places.entry(&name.value).or_default();
+        let same = |other: &&Defined<'_>| match (other.namespace, namespace) {
+            (Some(one), Some(other)) => one == other,
+            _ => true,
+        };
+        if let Some(first) = there.iter().filter_map(|place| all.get(*place)).find(same) {
+            let within = namespace.and(first.namespace).map(|namespace| format!(" in the namespace `{namespace}`"));
+            let message = format!("two endpoints are called `{}`{}", name.value, within.unwrap_or_default());
+            let draft = error(Code::Duplicate, message);
+            log.push(draft.note(name.span, "again here").note(first.span, "first here"));
+        } else {
+            there.push(all.len());
+            all.push(Defined { name: &name.value, namespace, kind, span: name.span });
+        }
+    }
+    all
+}
+
+/// The endpoints by name. A pod whose name another pod has too is called `namespace/name`.
+fn named(all: Vec<Defined<'_>>) -> BTreeMap<String, Defined<'_>> {
+    let mut count: HashMap<&str, usize> = HashMap::new();
+    for one in &all {
+        *count.entry(one.name).or_default() += 1;
+    }
+    let name = |one: &Defined<'_>| match one.namespace {
+        Some(namespace) if count.get(one.name).is_some_and(|count| *count > 1) => format!("{namespace}/{}", one.name),
+        _ => one.name.to_owned(),
+    };
+    all.into_iter().map(|one| (name(&one), one)).collect()
 }
 
 fn set(addresses: &mut Addresses, v4: Option<At<std::net::Ipv4Addr>>, v6: Option<At<std::net::Ipv6Addr>>) {

@@ -107,9 +107,11 @@ pub(super) fn who(names: &[At<String>], part: Part, world: &World, cast: &Cast, 
                     Some(id) => error(Code::UnknownName, format!("`{}` does not exist at this stage", name.value))
                         .at(name.span)
                         .note(cast.span(id), "it is defined here"),
-                    None => error(Code::UnknownName, format!("nothing is called `{}`", name.value))
-                        .note(name.span, "neither a pod, a service nor an outside endpoint")
-                        .help_maybe(cast.nearest(&name.value, log)),
+                    None => cast.ambiguous(name).unwrap_or_else(|| {
+                        error(Code::UnknownName, format!("nothing is called `{}`", name.value))
+                            .note(name.span, "neither a pod, a service nor an outside endpoint")
+                            .help_maybe(cast.nearest(&name.value, log))
+                    }),
                 };
                 log.push(draft);
             }

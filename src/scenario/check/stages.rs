@@ -68,8 +68,10 @@ pub(super) fn play(
     home(cast, &namespaces, log);
     let mut world =
         World { namespaces, outside: cast.outside.clone(), services: cast.services.clone(), ..World::default() };
-    for (name, _) in &raw.pods {
-        if let Some((id, pod)) = cast.find(&name.value).and_then(|id| cast.pods.get(&id).map(|pod| (id, pod))) {
+    for (name, pod) in &raw.pods {
+        if let Some((id, pod)) =
+            cast.find_pod(&pod.namespace.value, &name.value).and_then(|id| cast.pods.get(&id).map(|pod| (id, pod)))
+        {
             world.pods.insert(id, pod.clone());
         }
     }
@@ -176,10 +178,10 @@ impl Player<'_> {
     }
 
     fn add(&mut self, step: &raw::Step, changes: &mut Vec<Change>) {
-        let mut names: Vec<_> = step.add.iter().map(|(name, _)| name).collect();
-        names.sort_by(|a, b| a.value.cmp(&b.value));
-        for name in names {
-            let found = self.cast.find(&name.value);
+        let mut pods: Vec<_> = step.add.iter().collect();
+        pods.sort_by(|a, b| (&a.0.value, &a.1.namespace.value).cmp(&(&b.0.value, &b.1.namespace.value)));
+        for (name, pod) in pods {
+            let found = self.cast.find_pod(&pod.namespace.value, &name.value);
             if let Some((id, pod)) = found.and_then(|id| self.cast.pods.get(&id).map(|pod| (id, pod.clone()))) {
                 self.world.pods.insert(id, pod.clone());
                 changes.push(Change::AddPod(id, pod));
@@ -200,9 +202,11 @@ impl Player<'_> {
                     .note(self.cast.span(id), "it is defined here")
             }
             Some(_) => error(Code::UnknownName, format!("`{}` is no pod", name.value)).at(name.span),
-            None => error(Code::UnknownName, format!("there is no pod `{}`", name.value))
-                .at(name.span)
-                .help_maybe(self.cast.nearest(&name.value, self.log)),
+            None => self.cast.ambiguous(name).unwrap_or_else(|| {
+                error(Code::UnknownName, format!("there is no pod `{}`", name.value))
+                    .at(name.span)
+                    .help_maybe(self.cast.nearest(&name.value, self.log))
+            }),
         };
         self.log.push(draft);
         None

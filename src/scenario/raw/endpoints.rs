@@ -25,6 +25,18 @@ fn name(key: &crate::scenario::tree::Key, what: &str, log: &mut Log) -> At<Strin
     At::new(key.text.clone(), key.span)
 }
 
+/// The name of a pod, and its namespace where the key is `namespace/name`.
+fn pod_name(key: &crate::scenario::tree::Key, log: &mut Log) -> (Option<At<String>>, At<String>) {
+    let Some((namespace, short)) = key.text.split_once('/') else { return (None, name(key, "the pod", log)) };
+    for (what, text) in [("namespace", namespace), ("pod", short)] {
+        if let Err(why) = check_dns_label(text) {
+            let message = format!("the {what} name `{text}` {why}");
+            log.push(error(Code::InvalidValue, message).at(key.span));
+        }
+    }
+    (Some(At::new(namespace.to_owned(), key.span)), At::new(short.to_owned(), key.span))
+}
+
 pub(super) fn namespaces(node: &Node, log: &mut Log) -> Named<Namespace> {
     let mut all = Vec::new();
     for (key, node) in entries(node, "`namespaces`", log) {
@@ -45,11 +57,22 @@ pub(super) fn namespaces(node: &Node, log: &mut Log) -> Named<Namespace> {
 pub(super) fn pods(node: &Node, what: &str, log: &mut Log) -> Named<Pod> {
     let mut all = Vec::new();
     for (key, node) in entries(node, what, log) {
-        let name = name(key, "the pod", log);
+        let (within, name) = pod_name(key, log);
         refuse_any(&name, log);
         let Some(fields) = Fields::open(node, format!("pod `{}`", key.text), OURS, log) else { continue };
         let mut fields = fields.placed(key.span);
-        let namespace = fields.required("namespace", log).and_then(|node| text(node, "`namespace`", OURS, log));
+        let given = match within {
+            Some(_) => fields.optional("namespace"),
+            None => fields.required("namespace", log),
+        };
+        let given = given.and_then(|node| text(node, "`namespace`", OURS, log));
+        if let (Some(within), Some(given)) = (&within, &given)
+            && within.value != given.value
+        {
+            let message = format!("the pod `{}` cannot be in the namespace `{}`", key.text, given.value);
+            log.push(error(Code::Conflict, message).at(given.span).help("leave `namespace` out"));
+        }
+        let namespace = within.or(given);
         let pod = Pod {
             // Where it is missing that has been said; an empty name resolves to nothing and says nothing more.
             namespace: namespace.unwrap_or_else(|| At::new(String::new(), key.span)),
