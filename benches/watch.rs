@@ -367,6 +367,7 @@ fn draw_out(document: &mut Document) {
                 persistent: 0,
                 standing: Standing::WithinBudget,
                 beside: Vec::new(),
+                drops: Vec::new(),
             });
         }
     }

@@ -10,7 +10,7 @@
 //! - [`dialer`], [`turns`], [`launcher`], [`attempt`], [`ports`], [`classify`]: a plan becomes attempts, attempts become outcomes
 //! - [`retry`]: a flow that is not as it is expected to be is tried again at once
 //! - [`persist`]: attempts that outlast a repeated first packet; [`holder`]: connections that are held open
-//! - [`own`], [`pulse`]: whether the agent itself could see
+//! - [`own`], [`pulse`]: whether the agent itself could see; [`drops`]: what the kernel dropped
 //! - [`ledger`], [`run`], [`outbox`]: what was seen becomes numbered records, kept until acknowledged
 
 use std::io::Write;
@@ -25,6 +25,7 @@ pub mod attempt;
 pub mod classify;
 pub mod control;
 pub mod dialer;
+pub mod drops;
 pub mod holder;
 pub mod launcher;
 pub mod ledger;

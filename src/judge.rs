@@ -47,6 +47,7 @@ mod broken;
 mod causes;
 mod cell;
 mod convergence;
+mod drop_counts;
 mod ends;
 mod findings;
 mod gaps;
@@ -89,6 +90,7 @@ pub use baseline::{Baseline, BaselineStanding};
 pub use beside::lay_beside;
 pub use broken::{BrokenFlow, complaints, distrust, likely_causes};
 pub use causes::{causes, exit_of};
+pub use drop_counts::name_nodes_of_drops;
 pub use findings::{counts, findings};
 pub use judgement::{Ending, Judgement, Passing};
 pub use rules::{Proven, Rules, Who, window};
@@ -99,6 +101,7 @@ pub use unobserved::unobserved;
 pub use watch_findings::add_watch_findings;
 
 use cell::{Cell, Counted, Queued};
+use drop_counts::DropCounts;
 use ends::Ends;
 use ledger::{Pair, Tide};
 use span::{Fate, Span};
@@ -129,6 +132,8 @@ pub struct Judge {
     converged: Option<Converged>,
     /// Long attempts that were told of.
     persistent: u64,
+    /// What the agents' kernels counted as dropped.
+    drop_counts: DropCounts,
     /// What is put up with.
     tolerance: Tolerance,
     /// Windows that opened or closed after convergence and were not told of yet.
@@ -223,6 +228,7 @@ impl Judge {
             looked: None,
             converged: None,
             persistent: 0,
+            drop_counts: DropCounts::default(),
             tolerance: Tolerance::default(),
             news: Vec::new(),
         }
@@ -370,6 +376,9 @@ impl Judge {
                 self.see_agent(&Sighting::Complete { endpoint, until, arrived });
             }
             Sighting::SelfDialled { .. } | Sighting::Blind { .. } | Sighting::Lost { .. } => self.see_agent(sighting),
+            Sighting::Counted { endpoint, from, until, moved } => {
+                self.drop_counts.see(*endpoint, (*from, *until), moved);
+            }
         }
     }
 

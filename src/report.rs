@@ -8,11 +8,12 @@
 //! - for people at a terminal: [`terminal`], [`progress`], [`prediction`], [`diff`], [`checkup`]
 //! - for people in a browser: [`html`], [`markdown`]
 //! - for programs: [`json`], [`junit`]
-//! - what these share: [`name`], [`story`], [`watched`], [`grid`], [`mark`], [`groups`], [`duration`], [`text`], [`paint`]
+//! - what these share: [`name`], [`story`], [`watched`], [`drops`], [`grid`], [`mark`], [`groups`], [`duration`], [`text`], [`paint`]
 //! - putting a report in the place of a file, whole or not at all: [`file`](mod@file)
 
 pub mod checkup;
 pub mod diff;
+pub mod drops;
 pub mod duration;
 pub mod explanation;
 pub mod file;

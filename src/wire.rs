@@ -31,7 +31,7 @@ use crate::model::port::{Port, Protocol};
 use crate::model::verdict::Verdict;
 
 /// The version of these messages. Harness and agent must speak the same.
-pub const PROTOCOL: u32 = 4;
+pub const PROTOCOL: u32 = 5;
 
 /// The longest line either side reads, in bytes: a plan for 50,000 cells fits.
 pub const MAX_LINE: usize = 16 * 1024 * 1024;
@@ -364,6 +364,16 @@ pub enum Record {
         /// What became of it.
         #[serde(rename = "o")]
         outcome: Outcome,
+    },
+    /// What the kernel counted as dropped in the agent's network namespace, between two readings. The later reading is the
+    /// earlier one of the next record. Read only while a plan says what is expected of a cell.
+    Counted {
+        /// The earlier reading began then.
+        from: Moment,
+        /// The later one ended then.
+        until: Moment,
+        /// The counters that moved, and by how much.
+        moved: Vec<(String, u64)>,
     },
     /// The agent could not see for a while.
     Blind {

@@ -15,6 +15,7 @@ use crate::model::port::Protocol;
 use crate::wire::{Lane, MAX_CELLS, Plan};
 
 use super::attempt::Patience;
+use super::drops::count;
 use super::launcher::{Launcher, Target};
 use super::ledger::Kind;
 use super::persist::{Persevering, persist};
@@ -43,12 +44,13 @@ pub struct Carried {
     pub until: Moment,
     turns: JoinHandle<()>,
     persist: Option<JoinHandle<()>>,
+    count: Option<JoinHandle<()>>,
 }
 
 impl Drop for Carried {
     fn drop(&mut self) {
         self.turns.abort();
-        self.persist.iter().for_each(JoinHandle::abort);
+        self.persist.iter().chain(&self.count).for_each(JoinHandle::abort);
     }
 }
 
@@ -141,6 +143,8 @@ pub fn carry_out(state: &Rc<State>, mut plan: Plan) -> Result<Carried, Unplannab
         let every = Duration::from_nanos(wanted.every);
         spawn_local(persist(Rc::clone(state), persevering.collect(), every, patience, until))
     });
+    let watched = targets.iter().any(|target| target.course.borrow().is_some());
+    let count = watched.then(|| spawn_local(count(Rc::clone(state), until)));
     let dialer = Dialer {
         state: Rc::clone(state),
         lane,
@@ -151,7 +155,7 @@ pub fn carry_out(state: &Rc<State>, mut plan: Plan) -> Result<Carried, Unplannab
         launcher: Rc::new(Launcher { state: Rc::clone(state), targets, patience, bursts: Cell::new(0) }),
     };
     let turns = spawn_local(dialer.run(until));
-    Ok(Carried { id, start, self_dial, patience, until, turns, persist })
+    Ok(Carried { id, start, self_dial, patience, until, turns, persist, count })
 }
 
 fn check(state: &State, plan: &Plan) -> Result<(), Unplannable> {

@@ -122,6 +122,11 @@ impl Ledger {
         self.outbox.push(Record::Persisted { cell, launched, ended, outcome });
     }
 
+    /// Notes what was counted between two readings: a [`Record::Counted`].
+    pub fn counted(&mut self, record: Record) {
+        self.outbox.push(record);
+    }
+
     /// Notes that a nonce arrived.
     pub fn deliver(&mut self, cell: u32, number: u32, at: Moment) {
         if let Some(run) = self.delivered.get_mut(&cell) {
@@ -265,7 +270,7 @@ mod tests {
         let mut records: Vec<Record> = ledger.outbox().from(0, usize::MAX).1.cloned().collect();
         records.sort_by_key(|record| match record {
             Record::Tried { first, .. } | Record::Delivered { first, .. } | Record::SelfDialled { first, .. } => *first,
-            Record::Blind { from, .. } => *from,
+            Record::Blind { from, .. } | Record::Counted { from, .. } => *from,
             Record::Persisted { launched, .. } => *launched,
         });
         records
@@ -373,9 +378,11 @@ mod tests {
             .iter()
             .filter_map(|record| match record {
                 Record::Delivered { first_number, count, .. } => Some((*first_number, *count)),
-                Record::Tried { .. } | Record::SelfDialled { .. } | Record::Persisted { .. } | Record::Blind { .. } => {
-                    None
-                }
+                Record::Tried { .. }
+                | Record::SelfDialled { .. }
+                | Record::Persisted { .. }
+                | Record::Blind { .. }
+                | Record::Counted { .. } => None,
             })
             .collect();
         assert_eq!(got, [(4, 3), (9, 1), (8, 1)]);

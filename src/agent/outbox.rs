@@ -83,7 +83,7 @@ fn span(record: &Record) -> (Moment, Moment) {
         | Record::Delivered { first, last, .. }
         | Record::SelfDialled { first, last, .. } => (*first, *last),
         Record::Persisted { launched, ended, .. } => (*launched, *ended),
-        Record::Blind { from, until, .. } => (*from, *until),
+        Record::Blind { from, until, .. } | Record::Counted { from, until, .. } => (*from, *until),
     }
 }
 
@@ -100,9 +100,11 @@ mod tests {
         let (first, records) = outbox.from(from, 100);
         let numbers = records.map(|record| match record {
             Record::Delivered { first_number, .. } => *first_number,
-            Record::Tried { .. } | Record::SelfDialled { .. } | Record::Persisted { .. } | Record::Blind { .. } => {
-                u32::MAX
-            }
+            Record::Tried { .. }
+            | Record::SelfDialled { .. }
+            | Record::Persisted { .. }
+            | Record::Blind { .. }
+            | Record::Counted { .. } => u32::MAX,
         });
         (first, numbers.collect())
     }

@@ -95,7 +95,7 @@ impl Baseline {
                     cell.arrived = cell.arrived.saturating_add(*count);
                 }
             }
-            Sighting::Persisted { .. } => {}
+            Sighting::Persisted { .. } | Sighting::Counted { .. } => {}
             Sighting::SelfDialled { .. }
             | Sighting::Blind { .. }
             | Sighting::Complete { .. }

@@ -158,6 +158,7 @@ mod tests {
             persistent: 0,
             standing: Standing::Counted,
             beside: Vec::new(),
+            drops: Vec::new(),
         }
     }
 

@@ -115,7 +115,10 @@ impl Ends {
                 self.lose(*endpoint, *since, why.clone());
                 None
             }
-            Sighting::Tried { .. } | Sighting::Persisted { .. } | Sighting::Delivered { .. } => None,
+            Sighting::Tried { .. }
+            | Sighting::Persisted { .. }
+            | Sighting::Delivered { .. }
+            | Sighting::Counted { .. } => None,
         }
     }
 

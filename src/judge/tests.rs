@@ -8,7 +8,7 @@ mod watched;
 use super::script::{Fact, MS, Script, at};
 use super::*;
 use crate::model::document::Strictness;
-use crate::model::finding::Contradiction;
+use crate::model::finding::{Contradiction, DropsAt};
 use crate::model::flow::Flow;
 use crate::model::foreign::ForeignPolicy;
 use crate::model::observation::{Blindness, Observation, Outcome, Witness};

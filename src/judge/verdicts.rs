@@ -1,8 +1,10 @@
 //! The verdict on every cell, at the end of a stage.
 
+use std::time::Duration;
+
 use crate::model::document::Strictness;
 use crate::model::endpoint::EndpointId;
-use crate::model::finding::{Call, Window};
+use crate::model::finding::{Call, DropsAt, Window};
 use crate::model::flow::{Flow, FlowId};
 use crate::model::matrix::Matrix;
 use crate::model::moment::Moment;
@@ -85,6 +87,9 @@ impl Judge {
     }
 }
 
+/// A packet that is lost is dropped within this after its attempt was launched, on a machine that is not starved.
+const ON_THE_WAY: Duration = Duration::from_millis(50);
+
 /// What every cell of a stage is judged with.
 pub(super) struct Sentence<'a> {
     pub(super) judge: &'a Judge,
@@ -142,7 +147,7 @@ impl Sentence<'_> {
             attempts: cell.track.attempts,
             unseen: cell.track.unseen,
             unobserved: None,
-            windows: past.spells.iter().map(|spell| self.window(spell, self.standing(&past, spell))).collect(),
+            windows: past.spells.iter().map(|spell| self.window(flow, spell, self.standing(&past, spell))).collect(),
             passing: None,
             note: None,
         };
@@ -205,7 +210,7 @@ impl Sentence<'_> {
             || (ends.lived_through(listener, from, told) && !ends.failed_itself(listener, from, until))
     }
 
-    fn window(&self, spell: &Spell, standing: Standing) -> Window {
+    fn window(&self, flow: &Flow, spell: &Spell, standing: Standing) -> Window {
         let micros = |at: Moment| self.judge.who.micros(at);
         Window {
             call: spell.call,
@@ -218,7 +223,22 @@ impl Sentence<'_> {
             persistent: spell.persistent,
             standing,
             beside: Vec::new(),
+            drops: self.drops(flow, spell),
         }
+    }
+
+    /// What the kernels at both ends counted as dropped while attempts stayed without an answer. What was turned away with
+    /// one, or got through, was not dropped.
+    fn drops(&self, flow: &Flow, spell: &Spell) -> Vec<DropsAt> {
+        if spell.call != Call::Outage || spell.turned_away >= spell.attempts {
+            return Vec::new();
+        }
+        let (from, until) = (spell.first_wrong, spell.last_wrong.plus(ON_THE_WAY));
+        let counted = |end: EndpointId| {
+            let counted = self.judge.drop_counts.between(end, from, until)?;
+            Some(DropsAt { end: self.judge.who.name(end).to_owned(), node: None, counted })
+        };
+        [flow.source, flow.destination].into_iter().filter_map(counted).collect()
     }
 
     fn why_unseen(&self, flow: &Flow, tally: &Tally) -> String {

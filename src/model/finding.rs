@@ -204,6 +204,31 @@ pub struct Window {
     /// What happened around that time, what lies nearest first; for windows of a watch.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub beside: Vec<Beside>,
+    /// What the kernels at the two ends counted as dropped meanwhile; of outages, for each end that was read throughout.
+    /// It changes no verdict.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drops: Vec<DropsAt>,
+}
+
+/// What the kernel at one end of a flow counted as dropped, between the readings around a window.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DropsAt {
+    /// Whose network namespace it is.
+    pub end: String,
+    /// Its node, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// The counters that moved; none where no drop was counted.
+    pub counted: Vec<DropCount>,
+}
+
+/// A counter that moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DropCount {
+    /// As the kernel names it: `TcpExt ListenDrops`.
+    pub counter: String,
+    /// By how much.
+    pub by: u64,
 }
 
 impl Window {

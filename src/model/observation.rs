@@ -173,6 +173,17 @@ pub enum Sighting {
         /// Why.
         why: Blindness,
     },
+    /// What the kernel counted as dropped in an agent's network namespace, between two readings.
+    Counted {
+        /// Whose agent.
+        endpoint: EndpointId,
+        /// The earlier reading: it began then.
+        from: Moment,
+        /// The later one: it ended then.
+        until: Moment,
+        /// The counters that moved, and by how much.
+        moved: Vec<(String, u64)>,
+    },
     /// How far this endpoint's agent has reported. Neither moment ever goes back.
     Complete {
         /// Whose agent.

@@ -68,7 +68,10 @@ impl State {
             Sighting::Complete { endpoint, until, arrived } => {
                 self.told.insert(*endpoint, (*until, *arrived));
             }
-            Sighting::Tried { .. } | Sighting::Delivered { .. } | Sighting::Persisted { .. } => return Vec::new(),
+            Sighting::Tried { .. }
+            | Sighting::Delivered { .. }
+            | Sighting::Persisted { .. }
+            | Sighting::Counted { .. } => return Vec::new(),
             Sighting::SelfDialled { .. } | Sighting::Blind { .. } | Sighting::Lost { .. } => {}
         }
         self.services.iter().flat_map(|(service, behind)| self.of_service(*service, behind, sighting)).collect()
@@ -106,6 +109,7 @@ impl State {
             Sighting::Tried { .. }
             | Sighting::Delivered { .. }
             | Sighting::Persisted { .. }
+            | Sighting::Counted { .. }
             | Sighting::Complete { .. }
             | Sighting::Blind { .. }
             | Sighting::Lost { .. }

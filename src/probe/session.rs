@@ -401,6 +401,7 @@ impl Talk {
                 Sighting::Blind { from, until, why, .. } => self.report().note_blind(*from, *until, *why),
                 Sighting::Delivered { .. }
                 | Sighting::Persisted { .. }
+                | Sighting::Counted { .. }
                 | Sighting::SelfDialled { .. }
                 | Sighting::Complete { .. }
                 | Sighting::Lost { .. } => {}

@@ -38,6 +38,9 @@ pub fn translate(endpoint: EndpointId, record: Record, ours: impl Fn(Moment) -> 
         Record::Persisted { cell, launched, ended, outcome } => {
             Sighting::Persisted { flow: FlowId(cell), launched: ours(launched), ended: ours(ended), outcome }
         }
+        Record::Counted { from, until, moved } => {
+            Sighting::Counted { endpoint, from: ours(from), until: ours(until), moved }
+        }
         Record::Blind { from, until, why } => Sighting::Blind { endpoint, from: ours(from), until: ours(until), why },
     })
 }

@@ -17,6 +17,7 @@ use crate::model::port::{Port, Protocol};
 pub use self::forecast::forecast;
 pub use self::mesh::{mesh, spring};
 pub use self::nasty::{NASTY, nasty};
+pub use self::parts::wrong_window;
 pub use self::pipeline::{pipeline, troubled};
 pub use self::watched::{hour, watched};
 

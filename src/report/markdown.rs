@@ -12,7 +12,7 @@ use super::groups::{self, Group};
 use super::mark::Mark;
 use super::terminal::{Style, matrix};
 use super::text::{Charset, harmless, plural};
-use super::{story, summary, watched};
+use super::{drops, story, summary, watched};
 
 /// So many rows of findings; job summaries have a size limit, and the other reports hold all.
 const FINDINGS: usize = 100;
@@ -136,10 +136,12 @@ fn watch(document: &Document, out: &mut dyn Write) -> io::Result<()> {
     events(document, out)
 }
 
-/// What lies beside a flow's first window that anything lies beside.
+/// What lies beside a flow's first window that anything lies beside, and what was counted as dropped in its first window of
+/// which that is known.
 fn beside(document: &Document, flow: &watched::Watched) -> String {
-    let mut told = flow.windows.iter().filter_map(|window| watched::beside_in_short(window, &document.events, 1));
-    told.next().unwrap_or_default()
+    let told = flow.windows.iter().find_map(|window| watched::beside_in_short(window, &document.events, 1));
+    let drops = flow.windows.iter().find_map(|window| drops::words(window));
+    told.into_iter().chain(drops).collect::<Vec<_>>().join("; ")
 }
 
 /// What happened around the watch, folded away.

@@ -6,6 +6,7 @@ use crate::model::observation::{Observation, Witness};
 use crate::model::prediction::Reason;
 use crate::model::verdict::{DenyForm, Intent, Meaning};
 
+use super::drops;
 use super::duration::human_us;
 use super::text::plural;
 
@@ -133,8 +134,17 @@ pub fn reasons(reasons: &[Reason], egress: u32, ingress: u32) -> String {
     }
 }
 
-/// A window in words: when, how long at least and at most, and how many attempts saw it.
+/// A window in words: when, how long at least and at most, how many attempts saw it, and what the kernels at both ends
+/// counted as dropped.
 pub fn window(window: &Window) -> String {
+    let told = when_and_how_long(window);
+    match drops::words(window) {
+        Some(words) => format!("{told}; {words}"),
+        None => told,
+    }
+}
+
+fn when_and_how_long(window: &Window) -> String {
     let (call, first) = (window.call, human_us(window.first_wrong_us));
     match window.seen_by() {
         SeenBy::Any => {
@@ -197,7 +207,14 @@ pub fn deny_form(form: DenyForm) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::finding::Call;
+    use crate::model::finding::{Call, DropsAt};
+
+    #[test]
+    fn a_window_ends_with_what_was_counted_as_dropped() {
+        let drops = vec![DropsAt { end: "b".into(), node: Some("w2".into()), counted: Vec::new() }];
+        let told = window(&Window { drops, ..window_of(Some(1_100_000), Some(1_600_000)) });
+        assert_eq!(told, "leak at 1.2 s for 300 ms to 500 ms (31 attempts); no drop was counted at b on w2");
+    }
 
     fn window_of(before: Option<u64>, after: Option<u64>) -> Window {
         Window {
@@ -211,6 +228,7 @@ mod tests {
             persistent: 0,
             standing: crate::model::watch::Standing::Counted,
             beside: Vec::new(),
+            drops: Vec::new(),
         }
     }
 

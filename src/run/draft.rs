@@ -115,6 +115,7 @@ impl<'a> Draft<'a> {
             judge::add_watch_findings(&mut stage, watch);
         }
         self.document.stages.push(stage);
+        judge::name_nodes_of_drops(&mut self.document);
     }
 
     /// Puts what happened on the run's own time axis, in order, and what was wrong meanwhile beside it.

@@ -39,7 +39,7 @@ impl Seen {
                 let before = self.complete.insert(endpoint.0, (until, arrived));
                 assert!(before.is_none_or(|(u, a)| u <= until && a <= arrived), "a watermark went back");
             }
-            Sighting::Persisted { .. } => {}
+            Sighting::Persisted { .. } | Sighting::Counted { .. } => {}
             Sighting::Lost { endpoint, why, .. } => self.lost.push((endpoint.0, why)),
         }
     }

@@ -233,7 +233,7 @@ impl Bench {
                 Sighting::Lost { endpoint, why, .. } => {
                     return Err(format!("the agent of {} is lost: {why}", self.ground.name(endpoint)));
                 }
-                Sighting::SelfDialled { .. } | Sighting::Persisted { .. } => {}
+                Sighting::SelfDialled { .. } | Sighting::Persisted { .. } | Sighting::Counted { .. } => {}
             }
         }
         self.next = next;

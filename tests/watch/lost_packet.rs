@@ -48,6 +48,19 @@ fn check(run: &Run) -> Result<Clarity, String> {
     if before > window.first_wrong_us || after < window.first_wrong_us {
         return Err(format!("its bounds are out of order: {window:?}"));
     }
+    // The lab's packet filter dropped it, at the destination's node: no counter of either pod moves by that.
+    let ends: Vec<&str> = window.drops.iter().map(|at| at.end.as_str()).collect();
+    if ends != ["ai-processing", "data-store"] || window.drops.iter().any(|at| at.node.is_none()) {
+        return Err(format!("the counters of both ends were not read around it: {window:?}"));
+    }
+    let own = |counter: &str| !counter.contains("whole machine");
+    if let Some(count) = window.drops.iter().flat_map(|at| &at.counted).find(|count| own(&count.counter)) {
+        return Err(format!("{count:?} was counted, though nothing was dropped at either end"));
+    }
+    let said = run.said.split_whitespace().collect::<Vec<_>>().join(" ");
+    if window.drops.iter().all(|at| at.counted.is_empty()) && !said.contains("no drop was counted at either end") {
+        return Err("no report says that no drop was counted".to_owned());
+    }
     let right_again = after - window.first_wrong_us;
     if right_again > RIGHT_AGAIN_WITHIN_US {
         // Agents of a busy machine are late to try again; that they do not try at all shows each time.

@@ -47,6 +47,45 @@ fn after_convergence_nothing_is_forgiven() {
 }
 
 #[test]
+fn drops_counted_at_an_end_are_told_at_an_outage_and_change_no_verdict() {
+    // A flow is out for three attempts, and another is denied and leaks; both ends read their counters throughout.
+    let script = pods();
+    let cell = script.id("a", "s");
+    let (set, barred) = (script.set.clone(), barred(&script));
+    let script = script.reality(move |flow, launch| {
+        let then = launch >= at(2000) && launch < at(2060);
+        let (out, leaks) = (then && set.table().find(flow) == Some(cell), then && barred(flow));
+        if out || (barred(flow) && !leaks) { Fact::Dropped } else { Fact::Arrives }
+    });
+    let played = |counted: &[(&str, u64, &[(&str, u64)])]| {
+        let mut judge = script.judge(meant(&script));
+        for (name, from, moved) in counted {
+            let moved = moved.iter().map(|(name, by)| ((*name).to_owned(), *by)).collect();
+            let (from, until) = (at(*from), at(from + 510));
+            judge.see(&Sighting::Counted { endpoint: script.end(name), from, until, moved });
+        }
+        let now = script.play_out(&mut judge);
+        let drops = |from| {
+            let judgement = judged(&script, &judge, now, from, "s");
+            let drops = judgement.windows.last().unwrap().drops.clone();
+            let told = |at: &DropsAt| (at.end.clone(), at.counted.iter().map(|count| count.by).sum::<u64>());
+            (judgement.call(), drops.iter().map(told).collect::<Vec<_>>())
+        };
+        (drops("a"), drops("x"))
+    };
+    let leak = (Call::Leak, Vec::new());
+    let end = |name: &str, by| (name.to_owned(), by);
+    assert_eq!(played(&[]), ((Call::Outage, vec![]), leak.clone()), "nobody read any counter");
+    let quiet: &[(&str, u64, &[(&str, u64)])] = &[("a", 1500, &[]), ("a", 2000, &[]), ("s", 1800, &[])];
+    assert_eq!(played(quiet), ((Call::Outage, vec![end("a", 0), end("s", 0)]), leak.clone()), "no drop was counted");
+    let lost: &[(&str, u64, &[(&str, u64)])] =
+        &[("s", 1500, &[("TcpExt ListenDrops", 9)]), ("s", 2000, &[("TcpExt ListenDrops", 3)])];
+    let (outage, other) = played(lost);
+    assert_eq!((outage, other), ((Call::Outage, vec![end("s", 12)]), leak), "counted around it, at one end");
+    assert_eq!(played(&[("s", 1400, &[("TcpExt ListenDrops", 9)])]).0, (Call::Outage, vec![]), "not read to the end");
+}
+
+#[test]
 fn a_window_is_bounded_by_when_packets_left_and_not_by_their_launch() {
     // A flow is out for the attempts launched in 80 ms, 20 ms apart. Packets leave up to 15 ms after their launch.
     let script = pods();

@@ -27,6 +27,7 @@ fn window(from_us: u64, lasted_us: u64) -> Window {
         persistent: 0,
         standing: Standing::Counted,
         beside: Vec::new(),
+        drops: Vec::new(),
     }
 }
 
