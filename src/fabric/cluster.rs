@@ -1,6 +1,7 @@
 //! A Kubernetes cluster: a pod is a pod, and policies are enforced by whatever enforces them there.
 //!
 //! - which: [`context`] chooses the cluster, [`server`] talks to it, [`kinds`] and [`cni`] know what is in it
+//! - objects: `pages` lists all of a kind, `watcher` follows them
 //! - what: [`mark`] is on everything made, [`plan`] says what would be made, `pods` how a probe pod looks
 //! - who: [`Cluster`] makes worlds, [`Raised`] is one; `herd` watches its pods, `dial` reaches their agents
 //! - around: `journal` holds what happened of itself, `chronicle` hears of what others do
@@ -27,12 +28,14 @@ pub mod mark;
 mod nodes;
 pub mod options;
 mod overheard;
+mod pages;
 pub mod plan;
 mod pods;
 mod raised;
 pub mod server;
 mod state;
 pub mod sweep;
+mod watcher;
 
 #[cfg(test)]
 mod fake;

@@ -22,6 +22,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::Client;
 use kube::api::{Api, DynamicObject};
 use kube::core::{ApiResource, GroupVersionKind};
 use tokio::sync::oneshot;
@@ -32,6 +33,7 @@ use super::cni::Engine;
 use super::error::{Said, Sort};
 use super::journal::Journal;
 use super::server::Server;
+use super::watcher;
 use engine::Engines;
 use follow::{Followed, Reader, follow};
 use hearing::Hearing;
@@ -80,24 +82,24 @@ impl Chronicle {
     ) -> (Self, Vec<String>) {
         let mut log = Self { tasks: JoinSet::new(), first: Vec::new(), hearing: Hearing::new(journal.clone()) };
         let client = server.client();
-        log.follow("nodes", Api::<Node>::all(client.clone()), "", node::Nodes);
+        log.follow("nodes", &client, Api::<Node>::all, "", node::Nodes);
         let mut homes: BTreeSet<&str> = OPERATORS.into();
         for engine in engines {
             let Engine { namespace, name, selector } = engine;
             homes.insert(namespace);
-            let pods = Api::<Pod>::namespaced(client.clone(), namespace);
-            log.follow(&format!("pods of {name}"), pods, selector, Engines::of(name));
+            let pods = |client| Api::<Pod>::namespaced(client, namespace);
+            log.follow(&format!("pods of {name}"), &client, pods, selector, Engines::of(name));
         }
         let sets: BTreeSet<&str> = engines.iter().map(|engine| engine.namespace.as_str()).collect();
         for namespace in sets {
             let names = engines.iter().filter(|engine| engine.namespace == namespace);
             let names = names.map(|engine| engine.name.clone()).collect();
-            let sets = Api::<DaemonSet>::namespaced(client.clone(), namespace);
-            log.follow("daemonsets.apps", sets, "", rollout::DaemonSets::called(names));
+            let sets = |client| Api::<DaemonSet>::namespaced(client, namespace);
+            log.follow("daemonsets.apps", &client, sets, "", rollout::DaemonSets::called(names));
         }
         for namespace in homes {
-            let deployments = Api::<Deployment>::namespaced(client.clone(), namespace);
-            log.follow("deployments.apps", deployments, "", rollout::Deployments);
+            let deployments = |client| Api::<Deployment>::namespaced(client, namespace);
+            log.follow("deployments.apps", &client, deployments, "", rollout::Deployments);
         }
         log.follow_policies(server, namespaces).await;
         let missing = log.first_heard().await;
@@ -107,8 +109,14 @@ impl Chronicle {
     async fn follow_policies(&mut self, server: &Server, namespaces: &BTreeSet<String>) {
         let client = server.client();
         let own = super::kinds::network_policy();
-        let all = Api::<DynamicObject>::all_with(client.clone(), &own);
-        self.follow("networkpolicies.networking.k8s.io", all, "", policy::Policies::new(&own.kind, namespaces));
+        let all = |client| Api::<DynamicObject>::all_with(client, &own);
+        self.follow(
+            "networkpolicies.networking.k8s.io",
+            &client,
+            all,
+            "",
+            policy::Policies::new(&own.kind, namespaces),
+        );
         // Not to know the groups is told by what is then missing in the log; the API server is asked for much else.
         let Ok(groups) = client.list_api_groups().await else { return };
         let version = |name: &str| {
@@ -121,21 +129,29 @@ impl Chronicle {
             let behind = || version(BEHIND.1).filter(|_| group == BEHIND.0).map(|version| (BEHIND.1, version));
             let Some((group, version)) = served.or_else(behind) else { continue };
             let kind = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, &version, kind), plural);
-            let all = Api::<DynamicObject>::all_with(client.clone(), &kind);
-            self.follow(&format!("{plural}.{group}"), all, "", policy::Policies::new(&kind.kind, namespaces));
+            let all = |client| Api::<DynamicObject>::all_with(client, &kind);
+            self.follow(&format!("{plural}.{group}"), &client, all, "", policy::Policies::new(&kind.kind, namespaces));
         }
         if let Some(version) = version(OPERATOR) {
             let kind = GroupVersionKind::gvk(OPERATOR, &version, "TigeraStatus");
             let kind = ApiResource::from_gvk_with_plural(&kind, "tigerastatuses");
-            let all = Api::<DynamicObject>::all_with(client, &kind);
-            self.follow("tigerastatuses.operator.tigera.io", all, "", status::Statuses);
+            let all = |client| Api::<DynamicObject>::all_with(client, &kind);
+            self.follow("tigerastatuses.operator.tigera.io", &client, all, "", status::Statuses);
         }
     }
 
-    fn follow<R: Reader>(&mut self, what: &str, api: Api<R::Object>, selector: &str, reader: R) {
+    fn follow<R: Reader>(
+        &mut self,
+        what: &str,
+        client: &Client,
+        api: impl FnOnce(Client) -> Api<R::Object>,
+        selector: &str,
+        reader: R,
+    ) {
         let (tell, told) = oneshot::channel();
-        let followed = Followed { what: what.to_owned(), api, selector: selector.to_owned(), first: tell };
-        self.tasks.spawn(follow(followed, reader, self.hearing.clone()));
+        let updates = watcher::watch(client, api, selector);
+        let followed = Followed { what: what.to_owned(), updates, reader, first: tell };
+        self.tasks.spawn(follow(followed, self.hearing.clone()));
         self.first.push((what.to_owned(), told));
     }
 

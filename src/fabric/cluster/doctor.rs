@@ -21,6 +21,7 @@ use kube::api::{Api, ListParams};
 
 use super::Cluster;
 use super::cni::{self, Cni, Enforcement, Name};
+use super::pages;
 use super::server::Server;
 use crate::model::checkup::{Check, Checkup, Part};
 use versions::Minor;
@@ -61,8 +62,8 @@ pub async fn examine(cluster: &Cluster, target: Option<Minor>, checkup: &mut Che
 
 async fn nodes(server: &Server) -> Vec<Check> {
     let api: Api<Node> = Api::all(server.client());
-    match api.list(&ListParams::default()).await {
-        Ok(nodes) => node_checks(&nodes.items),
+    match pages::all(&api, &ListParams::default()).await {
+        Ok(nodes) => node_checks(&nodes),
         Err(error) => vec![Check::warning(format!("the nodes cannot be listed: {}", super::error::Said::new(&error)))],
     }
 }
@@ -97,8 +98,8 @@ fn node_checks(nodes: &[Node]) -> Vec<Check> {
 
 async fn engine(server: &Server, kubernetes: &str, checkup: &mut Checkup) -> (Option<Cni>, Vec<Check>) {
     let api: Api<DaemonSet> = Api::all(server.client());
-    let sets = match api.list(&ListParams::default()).await {
-        Ok(sets) => sets.items,
+    let sets = match pages::all(&api, &ListParams::default()).await {
+        Ok(sets) => sets,
         Err(error) => {
             let said = super::error::Said::new(&error);
             return (None, vec![Check::warning(format!("which network plugin this is cannot be told: {said}"))]);

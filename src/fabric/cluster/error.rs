@@ -206,7 +206,12 @@ impl Said {
             kube::Error::UpgradeConnection(_) => Sort::Passing,
             _ => Sort::Lasting,
         };
-        Self { text: innermost(error), sort }
+        let text = match error {
+            // Its own words are only that it is one.
+            kube::Error::Service(cause) => innermost(&**cause),
+            _ => innermost(error),
+        };
+        Self { text, sort }
     }
 
     /// From anything else.

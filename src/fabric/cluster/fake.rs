@@ -37,15 +37,25 @@ pub(super) struct Inside {
     pub(super) lose_answer: Option<String>,
     /// Kinds, by plural, that nobody may list or watch.
     pub(super) forbidden: Vec<&'static str>,
+    /// Kinds, by plural, that may be listed and not watched.
+    pub(super) unwatchable: Vec<&'static str>,
     /// Resource and verb of rights that whoever asks does not have.
     pub(super) unentitled: Vec<(&'static str, &'static str)>,
     /// It answers nothing but that it is away.
     pub(super) away: bool,
+    /// It takes requests and never answers.
+    pub(super) mute: bool,
     /// It does not know any more what came after any version: whoever watches has to list.
     pub(super) forgetful: bool,
+    /// It does so in the answer to a watch, as most servers do, and not with the code of its answer.
+    pub(super) forgets_late: bool,
+    /// Objects of a page; a list that was not asked for in pages is whole.
+    pub(super) page: Option<usize>,
+    /// It does not know any more what a page continues: so many times.
+    pub(super) expired_pages: usize,
     counter: u64,
-    /// What was deleted by request: every watch tells of it.
-    gone: Vec<(Key, Value)>,
+    /// What happened to objects, each with its version: what a watch tells.
+    changes: Vec<(u64, &'static str, Key, Value)>,
 }
 
 impl Fake {
@@ -74,7 +84,17 @@ impl Fake {
     pub(super) fn put(&self, (plural, namespace, name): (&str, Option<&str>, &str), mut object: Value) {
         let mut inside = self.inside();
         inside.stamp(&mut object);
-        inside.objects.insert((plural.into(), namespace.map(Into::into), name.into()), object);
+        inside.insert((plural.into(), namespace.map(Into::into), name.into()), object);
+    }
+
+    /// Deletes an object.
+    pub(super) fn drop(&self, (plural, namespace, name): (&str, Option<&str>, &str)) {
+        self.inside().remove(&(plural.into(), namespace.map(Into::into), name.into()));
+    }
+
+    /// Requests so far whose line has all of these in it.
+    pub(super) fn count(&self, parts: &[&str]) -> usize {
+        self.inside().asked.iter().filter(|asked| parts.iter().all(|part| asked.contains(part))).count()
     }
 
     /// The names of all objects of a kind.
@@ -96,6 +116,19 @@ impl Inside {
         }
         if object["metadata"].get("creationTimestamp").is_none() {
             object["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
+        }
+    }
+
+    fn insert(&mut self, key: Key, object: Value) {
+        let before = self.objects.insert(key.clone(), object.clone());
+        self.changes.push((self.counter, if before.is_some() { "MODIFIED" } else { "ADDED" }, key, object));
+    }
+
+    /// A deletion has a version of its own.
+    fn remove(&mut self, key: &Key) {
+        if let Some(mut object) = self.objects.remove(key) {
+            self.stamp(&mut object);
+            self.changes.push((self.counter, "DELETED", key.clone(), object));
         }
     }
 
@@ -135,7 +168,16 @@ impl Inside {
         let key = |name: &str| (plural.to_owned(), namespace.map(ToOwned::to_owned), name.to_owned());
         match (method, name) {
             ("GET", None) if self.forbidden.contains(&plural) => refusal(403, "Forbidden", plural),
-            ("GET", None) if self.forgetful && query.contains("watch=true") => refusal(410, "Expired", plural),
+            ("GET", None) if self.unwatchable.contains(&plural) && query.contains("watch=true") => {
+                refusal(403, "Forbidden", plural)
+            }
+            ("GET", None) if self.forgetful && query.contains("watch=true") => {
+                let (code, status) = refusal(410, "Expired", plural);
+                if self.forgets_late {
+                    return (200, Value::String(json!({ "type": "ERROR", "object": status }).to_string() + "\n"));
+                }
+                (code, status)
+            }
             ("GET", None) => self.list(plural, namespace, query),
             ("GET", Some(name)) => match self.objects.get(&key(name)) {
                 Some(object) => (200, object.clone()),
@@ -155,7 +197,7 @@ impl Inside {
                 if plural == "pods" {
                     self.run_pod(&mut object);
                 }
-                self.objects.insert(key(&name), object.clone());
+                self.insert(key(&name), object.clone());
                 self.done.push(if plural == "pods" { format!("add {name}") } else { "change".to_owned() });
                 if self.lose_answer.take_if(|lost| *lost == name).is_some() {
                     return refusal(503, "ServiceUnavailable", &name);
@@ -170,10 +212,12 @@ impl Inside {
                 if wanted.is_some() && wanted != object["metadata"].get("uid") {
                     return refusal(409, "Conflict", name);
                 }
-                self.gone.extend(self.objects.remove(&key(name)).map(|object| (key(name), object)));
+                self.remove(&key(name));
                 self.done.push(if plural == "pods" { format!("remove {name}") } else { "change".to_owned() });
                 if plural == "namespaces" {
-                    self.objects.retain(|(_, inside, _), _| inside.as_deref() != Some(name));
+                    let inside: Vec<Key> =
+                        self.objects.keys().filter(|(_, inside, _)| inside.as_deref() == Some(name)).cloned().collect();
+                    inside.iter().for_each(|key| self.remove(key));
                 }
                 (200, json!({ "kind": "Status", "apiVersion": "v1", "status": "Success" }))
             }
@@ -238,13 +282,14 @@ impl Inside {
             merge(&mut after, body);
         }
         self.stamp(&mut after);
-        self.objects.insert(key.clone(), after.clone());
+        self.insert(key.clone(), after.clone());
         self.done.push("change".to_owned());
         (200, after)
     }
 
-    fn list(&self, plural: &str, namespace: Option<&str>, query: &str) -> (u16, Value) {
-        let selector = query.split('&').find_map(|part| part.strip_prefix("labelSelector=")).unwrap_or_default();
+    fn list(&mut self, plural: &str, namespace: Option<&str>, query: &str) -> (u16, Value) {
+        let asked = |name: &str| query.split('&').find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
+        let selector = asked("labelSelector").unwrap_or_default();
         let selector = selector.replace("%2F", "/").replace("%3D", "=");
         let wanted = |object: &Value| match selector.split_once('=') {
             Some((key, value)) => object["metadata"]["labels"].get(key).and_then(Value::as_str) == Some(value),
@@ -253,18 +298,28 @@ impl Inside {
         let listed = |(kind, inside, _): &Key, object: &Value| {
             kind == plural && (namespace.is_none() || inside.as_deref() == namespace) && wanted(object)
         };
-        let items: Vec<Value> =
-            self.objects.iter().filter(|(key, object)| listed(key, object)).map(|(_, object)| object.clone()).collect();
-        if query.contains("watch=true") {
+        if asked("watch").is_some() {
             // It ends after what there is: whoever watches comes back.
-            let gone =
-                self.gone.iter().filter(|(key, object)| listed(key, object)).map(|(_, object)| ("DELETED", object));
-            let all = gone.chain(items.iter().map(|object| ("ADDED", object)));
+            let from: u64 = asked("resourceVersion").and_then(|from| from.parse().ok()).unwrap_or_default();
+            let newer = self.changes.iter().filter(|(version, _, key, object)| *version > from && listed(key, object));
             let lines: Vec<String> =
-                all.map(|(what, object)| json!({ "type": what, "object": object }).to_string()).collect();
+                newer.map(|(_, what, _, object)| json!({ "type": what, "object": object }).to_string()).collect();
             return (200, Value::String(lines.join("\n") + "\n"));
         }
-        (200, json!({ "kind": "List", "apiVersion": "v1", "metadata": { "resourceVersion": "1" }, "items": items }))
+        let mut items: Vec<&Value> =
+            self.objects.iter().filter(|(key, object)| listed(key, object)).map(|(_, object)| object).collect();
+        let mut metadata = json!({ "resourceVersion": self.counter.to_string() });
+        let begin: usize = asked("continue").and_then(|token| token.parse().ok()).unwrap_or_default();
+        if begin > 0 && self.expired_pages > 0 {
+            self.expired_pages -= 1;
+            return refusal(410, "Expired", plural);
+        }
+        items.drain(..begin.min(items.len()));
+        if let Some(page) = self.page.filter(|page| asked("limit").is_some() && *page < items.len()) {
+            items.truncate(page);
+            metadata["continue"] = json!((begin + page).to_string());
+        }
+        (200, json!({ "kind": "List", "apiVersion": "v1", "metadata": metadata, "items": items }))
     }
 }
 
@@ -310,6 +365,9 @@ impl tower::Service<http::Request<Body>> for Fake {
             let bytes = body.collect_bytes().await.unwrap_or_default();
             let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
             let query = head.uri.query().unwrap_or_default();
+            if fake.inside().mute {
+                std::future::pending::<()>().await;
+            }
             let (code, answer) = fake.inside().answer(head.method.as_str(), head.uri.path(), query, &body);
             let text = answer.as_str().map_or_else(|| answer.to_string(), ToOwned::to_owned);
             let response = http::Response::builder().status(code).body(Body::from(text.into_bytes()));

@@ -16,6 +16,7 @@ use super::doctor::felix::Metrics;
 use super::error::Said;
 use super::mark;
 use super::overheard;
+use super::pages;
 use super::pods::CONTAINER;
 use super::raised::Raised;
 use super::server::{Place, Server};
@@ -104,15 +105,39 @@ async fn fill(raised: &Raised, concerned: &BTreeSet<EndpointId>, files: &mut Fil
 /// A list as the server holds it, for a person to read.
 async fn objects(server: &Server, path: &str, selector: Option<&str>) -> Result<String, String> {
     let wanted = ListParams { label_selector: selector.map(ToOwned::to_owned), ..ListParams::default() };
-    let request = kube::core::Request::new(path).list(&wanted).map_err(|error| error.to_string())?;
-    let list = in_time(server.client().request::<Value>(request)).await?;
-    serde_json::to_string_pretty(&list).map_err(|error| error.to_string())
+    let pages = pages::pages(&wanted, |params| async move {
+        let request = kube::core::Request::new(path).list(&params).map_err(kube::Error::BuildRequest)?;
+        let page: Value = server.client().request(request).await?;
+        let next = page.pointer("/metadata/continue").and_then(Value::as_str).map(ToOwned::to_owned);
+        Ok((page, next))
+    });
+    serde_json::to_string_pretty(&joined(in_time(pages).await?)).map_err(|error| error.to_string())
+}
+
+/// One list of the pages of one.
+fn joined(pages: Vec<Value>) -> Value {
+    let mut pages = pages.into_iter();
+    let mut list = pages.next().unwrap_or_default();
+    for mut page in pages {
+        let items = |list: &mut Value| list.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take);
+        let mut all = items(&mut list).unwrap_or_default();
+        all.extend(items(&mut page).unwrap_or_default());
+        if let Some(whole) = list.get_mut("items") {
+            *whole = Value::Array(all);
+        }
+    }
+    if let Some(metadata) = list.get_mut("metadata").and_then(Value::as_object_mut) {
+        // What said that there is more.
+        metadata.remove("continue");
+        metadata.remove("remainingItemCount");
+    }
+    list
 }
 
 async fn events(server: &Server, namespace: &str) -> Result<String, String> {
     let api: Api<Event> = Api::namespaced(server.client(), namespace);
-    let events = in_time(api.list(&ListParams::default())).await?;
-    Ok(events.items.iter().map(in_words).collect())
+    let events = in_time(pages::all(&api, &ListParams::default())).await?;
+    Ok(events.iter().map(in_words).collect())
 }
 
 fn in_words(event: &Event) -> String {
@@ -233,11 +258,10 @@ pub(super) async fn why_late(server: &Server, pods: &[(Place, String)]) -> Strin
     let mut told = String::new();
     for namespace in namespaces {
         let api: Api<Event> = Api::namespaced(server.client(), namespace);
-        let Ok(events) = api.list(&ListParams::default().fields("involvedObject.kind=Pod,type=Warning")).await else {
-            continue;
-        };
+        let of_pods = ListParams::default().fields("involvedObject.kind=Pod,type=Warning");
+        let Ok(events) = pages::all(&api, &of_pods).await else { continue };
         for (_, uid) in pods {
-            let latest = events.items.iter().rfind(|event| event.involved_object.uid.as_ref() == Some(uid));
+            let latest = events.iter().rfind(|event| event.involved_object.uid.as_ref() == Some(uid));
             if let Some(event) = latest {
                 let _always = write!(told, "; {}", in_words(event).trim());
             }

@@ -1,16 +1,16 @@
 //! All pods of a run, watched: one request to the API server for as long as the run goes on, from which every wait for a
 //! pod is served.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use futures::TryStreamExt;
+use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, WatchParams};
-use kube::core::WatchEvent;
+use kube::api::Api;
+use kube::runtime::watcher::Event;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::error::ClusterError;
@@ -18,15 +18,11 @@ use super::journal::Journal;
 use super::mark;
 use super::server::{Place, Server};
 use super::state::{State, remedy, state};
+use super::watcher::{self, Update};
 use crate::clock;
 use crate::fabric::Happened;
 use crate::model::endpoint::Addresses;
 use crate::model::happening::About;
-
-/// A watch is opened anew after so long, before proxies on the way grow tired of it.
-const LIFE_SECONDS: u32 = 280;
-/// Pause before a broken watch is opened anew.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// The pods of a run. Dropping it ends the watch.
 pub(super) struct Herd {
@@ -56,13 +52,15 @@ impl Herd {
     /// Begins to watch.
     pub(super) fn watch(server: &Server, run: &str, journal: Journal) -> Self {
         let (sender, pods) = watch::channel(Pods { by_place: BTreeMap::new(), journal });
-        let api: Api<Pod> = Api::all(server.client());
-        let selector = mark::selector(Some(run));
+        let mut updates = watcher::watch(&server.client(), Api::<Pod>::all, &mark::selector(Some(run)));
         let task = tokio::spawn(async move {
-            loop {
-                // A watch that breaks is told by the waits that time out; the next one begins with all there is.
-                let _broken = look(&api, &selector, &sender).await;
-                sleep(PAUSE).await;
+            let mut listed = BTreeSet::new();
+            while let Some(update) = updates.next().await {
+                match update {
+                    Update::Event(event) => sender.send_modify(|pods| pods.take(event, &mut listed)),
+                    // A watch that stays broken is told by the waits that time out.
+                    Update::Open | Update::Broken { .. } => {}
+                }
             }
         });
         Self { pods, task }
@@ -153,27 +151,26 @@ pub(super) struct Waiting<'a> {
     pub(super) told: &'a (dyn Fn(usize) + Sync),
 }
 
-/// One watch, from all there is to its end.
-async fn look(api: &Api<Pod>, selector: &str, pods: &watch::Sender<Pods>) -> Result<(), kube::Error> {
-    // The watch cache of the server may be a little behind, and then catches up: nothing is missed.
-    let params = WatchParams::default().labels(selector).timeout(LIFE_SECONDS);
-    let mut events = Box::pin(api.watch(&params, "0").await?);
-    while let Some(event) = events.try_next().await? {
-        match event {
-            WatchEvent::Added(pod) | WatchEvent::Modified(pod) => pods.send_modify(|pods| pods.see(&pod)),
-            WatchEvent::Deleted(pod) => pods.send_modify(|pods| pods.miss(&pod)),
-            WatchEvent::Bookmark(_) => {}
-            WatchEvent::Error(status) => return Err(kube::Error::Api(status)),
-        }
-    }
-    Ok(())
-}
-
 fn place_of(pod: &Pod) -> Place {
     Place { namespace: pod.metadata.namespace.clone(), name: pod.metadata.name.clone().unwrap_or_default() }
 }
 
 impl Pods {
+    /// `listed` holds what a list in progress has named so far.
+    fn take(&mut self, event: Event<Pod>, listed: &mut BTreeSet<Place>) {
+        match event {
+            Event::Init => listed.clear(),
+            Event::InitApply(pod) => {
+                listed.insert(place_of(&pod));
+                self.see(&pod);
+            }
+            // What a list does not name was deleted while nothing was watched.
+            Event::InitDone => self.by_place.retain(|place, _| listed.contains(place)),
+            Event::Apply(pod) => self.see(&pod),
+            Event::Delete(pod) => self.miss(&pod),
+        }
+    }
+
     fn see(&mut self, pod: &Pod) {
         let place = place_of(pod);
         let seen = Seen { uid: pod.metadata.uid.clone().unwrap_or_default(), state: state(pod) };
@@ -200,5 +197,34 @@ impl Pods {
     fn note(&mut self, place: &Place, what: String) {
         let subject = format!("pod {}", place.to_string().replace('`', ""));
         self.journal.note(Happened::new(clock::now(), About::Probe, subject, what));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::fabric::cluster::fake::Fake;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pod_deleted_while_the_watch_was_broken_is_gone() {
+        let fake = Fake::new();
+        let labels = json!({ mark::RUN: "cafe0001" });
+        let metadata = json!({ "name": "probe", "namespace": "there", "uid": "uid-probe", "labels": labels });
+        fake.put(("pods", Some("there"), "probe"), json!({ "metadata": metadata, "status": { "phase": "Pending" } }));
+        let herd = Herd::watch(&Server::with(fake.client()), "cafe0001", Journal::default());
+        let place = Place::inside("there", "probe");
+        let mut pods = herd.pods.clone();
+        let seen = pods.wait_for(|pods| pods.by_place.contains_key(&place));
+        assert!(tokio::time::timeout(Duration::from_secs(20), seen).await.is_ok(), "it is seen at first");
+        {
+            // The server forgets versions too, so that no watch can tell of the deletion: only a list can.
+            let mut inside = fake.inside();
+            inside.forgetful = true;
+            inside.objects.retain(|(plural, ..), _| plural != "pods");
+        }
+        let gone = herd.gone(&place, "uid-probe", "cafe0001", Duration::from_secs(20)).await;
+        assert!(gone.is_ok(), "{gone:?}");
     }
 }

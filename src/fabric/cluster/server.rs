@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep};
 use super::context;
 use super::error::{ClusterError, Said, Sort};
 use super::mark::{MANAGER, RUN};
+use super::pages;
 
 /// How long a server that is away may stay away.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -123,7 +124,7 @@ impl Server {
         let api = self.api(kind, None);
         let wanted = ListParams { label_selector: Some(selector.to_owned()), ..ListParams::default() };
         let place = Place::cluster("*");
-        Ok(self.persist("listing", kind, &place, || api.list(&wanted)).await?.items)
+        self.persist("listing", kind, &place, || pages::all(&api, &wanted)).await
     }
 
     /// All objects of a kind in one namespace.
@@ -133,7 +134,7 @@ impl Server {
     pub async fn list_in(&self, kind: &ApiResource, namespace: &str) -> Result<Vec<DynamicObject>, ClusterError> {
         let api = self.api(kind, Some(namespace));
         let (place, wanted) = (Place::inside(namespace, "*"), ListParams::default());
-        Ok(self.persist("listing", kind, &place, || api.list(&wanted)).await?.items)
+        self.persist("listing", kind, &place, || pages::all(&api, &wanted)).await
     }
 
     /// All objects of a type, in all namespaces.
@@ -142,11 +143,11 @@ impl Server {
     /// Names the request.
     pub async fn list_as<K>(&self) -> Result<Vec<K>, ClusterError>
     where
-        K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+        K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send,
     {
         let api: Api<K> = Api::all(self.client.clone());
         let (kind, wanted) = (ApiResource::erase::<K>(&()), ListParams::default());
-        Ok(self.persist("listing", &kind, &Place::cluster("*"), || api.list(&wanted)).await?.items)
+        self.persist("listing", &kind, &Place::cluster("*"), || pages::all(&api, &wanted)).await
     }
 
     /// Creates an object from its manifest, which carries the run's mark. A field the server does not know is refused,

@@ -1,24 +1,25 @@
 //! Removing what a run made, found by its mark and deleted by UID: what tear-down does, and `leakproof clean` for a run
 //! that was killed. Nothing without the mark is touched, except with the namespace it stands in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use futures::TryStreamExt;
+use futures::StreamExt;
 use futures::future::join_all;
-use kube::api::{Api, DynamicObject, ListParams, WatchParams};
-use kube::core::{ApiResource, WatchEvent};
+use kube::api::{Api, DynamicObject};
+use kube::core::ApiResource;
+use kube::runtime::watcher::Event;
 use serde_json::Value;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::timeout;
 
-use super::error::{ClusterError, Said};
+use super::error::ClusterError;
 use super::kinds;
 use super::mark::{self, OWNER, Owner, RUN};
 use super::server::{Place, Server};
+use super::watcher::{self, Update};
 
 /// A namespace is gone a few seconds after its last pod; a cluster under load takes longer.
 const PATIENCE: Duration = Duration::from_secs(180);
-const PAUSE: Duration = Duration::from_millis(300);
 
 /// Something with a run's mark.
 #[derive(Debug, Clone, PartialEq)]
@@ -109,20 +110,9 @@ pub(super) async fn sweep(server: &Server, run: &str, more: &[ApiResource]) -> V
 
 /// Waits until no object of these UIDs is there any more.
 async fn wait_gone(server: &Server, kind: ApiResource, mut waiting: BTreeMap<String, &Found>) -> Vec<ClusterError> {
-    let api: Api<DynamicObject> = Api::all_with(server.client(), &kind);
-    let until = Instant::now() + PATIENCE;
     let mut stands: BTreeMap<String, String> = BTreeMap::new();
-    while !waiting.is_empty() {
-        match timeout_at(until, watch_going(&api, &mut waiting, &mut stands)).await {
-            Ok(Ok(())) => {}
-            // The watch broke: the next one begins with all there is.
-            Ok(Err(_broken)) => sleep(PAUSE).await,
-            Err(_elapsed) => break,
-        }
-        if Instant::now() >= until {
-            break;
-        }
-    }
+    // Those that are not gone in time are left in `waiting`.
+    let _in_time = timeout(PATIENCE, watch_going(server, &kind, &mut waiting, &mut stands)).await;
     waiting
         .iter()
         .map(|(uid, found)| ClusterError::Left {
@@ -134,42 +124,40 @@ async fn wait_gone(server: &Server, kind: ApiResource, mut waiting: BTreeMap<Str
         .collect()
 }
 
+/// Follows the objects of a kind until none that is waited for is there, and what each still there says of itself.
 async fn watch_going(
-    api: &Api<DynamicObject>,
+    server: &Server,
+    kind: &ApiResource,
     waiting: &mut BTreeMap<String, &Found>,
     stands: &mut BTreeMap<String, String>,
-) -> Result<(), Said> {
-    let said = |error: kube::Error| Said::new(&error);
-    let wanted = ListParams::default().labels(&mark::selector(None));
-    let list = api.list(&wanted).await.map_err(said)?;
-    let there: Vec<&str> = list.items.iter().filter_map(|object| object.metadata.uid.as_deref()).collect();
-    waiting.retain(|uid, _| there.contains(&uid.as_str()));
-    if waiting.is_empty() {
-        return Ok(());
-    }
-    let version = list.metadata.resource_version.unwrap_or_default();
-    let params = WatchParams::default().labels(&mark::selector(None)).timeout(60);
-    let mut events = Box::pin(api.watch(&params, &version).await.map_err(said)?);
-    while let Some(event) = events.try_next().await.map_err(said)? {
-        match event {
-            WatchEvent::Deleted(object) => {
+) {
+    let api = |client| Api::<DynamicObject>::all_with(client, kind);
+    let mut updates = watcher::watch(&server.client(), api, &mark::selector(None));
+    let mut listed = BTreeSet::new();
+    while !waiting.is_empty() {
+        let Some(update) = updates.next().await else { return };
+        match update {
+            Update::Event(Event::Init) => listed.clear(),
+            Update::Event(Event::InitApply(object)) => {
+                listed.extend(object.metadata.uid.clone());
+                note_conditions(&object, stands);
+            }
+            Update::Event(Event::InitDone) => waiting.retain(|uid, _| listed.contains(uid)),
+            Update::Event(Event::Apply(object)) => note_conditions(&object, stands),
+            Update::Event(Event::Delete(object)) => {
                 waiting.remove(object.metadata.uid.as_deref().unwrap_or_default());
-                if waiting.is_empty() {
-                    return Ok(());
-                }
             }
-            WatchEvent::Added(object) | WatchEvent::Modified(object) => {
-                let conditions = object.data.pointer("/status/conditions").and_then(Value::as_array);
-                let true_ones = conditions.into_iter().flatten().filter(|condition| condition["status"] == "True");
-                let told: Vec<String> =
-                    true_ones.filter_map(|condition| condition["message"].as_str().map(ToOwned::to_owned)).collect();
-                if let Some(uid) = object.metadata.uid.filter(|_| !told.is_empty()) {
-                    stands.insert(uid, told.join("; "));
-                }
-            }
-            WatchEvent::Bookmark(_) => {}
-            WatchEvent::Error(status) => return Err(Said::new(&kube::Error::Api(status))),
+            Update::Open | Update::Broken { .. } => {}
         }
     }
-    Ok(())
+}
+
+fn note_conditions(object: &DynamicObject, stands: &mut BTreeMap<String, String>) {
+    let conditions = object.data.pointer("/status/conditions").and_then(Value::as_array);
+    let true_ones = conditions.into_iter().flatten().filter(|condition| condition["status"] == "True");
+    let told: Vec<String> =
+        true_ones.filter_map(|condition| condition["message"].as_str().map(ToOwned::to_owned)).collect();
+    if let Some(uid) = object.metadata.uid.clone().filter(|_| !told.is_empty()) {
+        stands.insert(uid, told.join("; "));
+    }
 }

@@ -1,39 +1,24 @@
-//! Keeps up with one kind of object: a list, then a watch from there, opened anew whenever it breaks, from where it was.
-//!
-//! Why not kube's own watcher: it says when a watch broke, and not when it is open again. A log has to know both, or it
-//! could not tell quiet from deaf.
+//! Keeps up with one kind of object, and knows when it was not heard of: a log that did not could not tell quiet from deaf.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::time::Duration;
 
-use futures::TryStreamExt;
+use futures::stream::{BoxStream, StreamExt};
 use kube::Resource;
-use kube::api::{Api, ListParams, WatchParams};
-use kube::core::WatchEvent;
+use kube::runtime::watcher::Event;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
-use tokio::time::{sleep, timeout};
 
 use super::hearing::Hearing;
 use crate::clock;
 use crate::fabric::Happened;
 use crate::fabric::cluster::error::{Said, Sort};
+use crate::fabric::cluster::watcher::Update;
 use crate::model::moment::Moment;
 
-/// A watch is opened anew after so long, before proxies on the way grow tired of it.
-const LIFE_SECONDS: u32 = 280;
-/// Pause before the next try; doubled each time, up to the last.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LAST_PAUSE: Duration = Duration::from_secs(2);
-/// An API server that does not even begin to answer within this is away.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// What is heard so soon after a gap may have happened in it.
 const CATCHING_UP: Duration = Duration::from_secs(1);
-/// A watch that ends within this did not live.
-const BRIEF: Duration = Duration::from_secs(1);
-/// The API server no longer knows what came after.
-const GONE: u16 = 410;
 
 /// Turns one kind of object into sentences.
 pub(super) trait Reader: Send + 'static {
@@ -51,83 +36,53 @@ pub(super) trait Reader: Send + 'static {
 }
 
 /// What is followed.
-pub(super) struct Followed<K> {
+pub(super) struct Followed<R: Reader> {
     /// In words.
     pub(super) what: String,
-    pub(super) api: Api<K>,
-    /// Labels that objects must have; empty for all.
-    pub(super) selector: String,
+    pub(super) updates: BoxStream<'static, Update<R::Object>>,
+    pub(super) reader: R,
     /// Hears whether it can be followed, once that is known.
     pub(super) first: oneshot::Sender<Option<Said>>,
 }
 
 /// Follows it for as long as it is polled.
-pub(super) async fn follow<R: Reader>(followed: Followed<R::Object>, reader: R, hearing: Hearing) {
-    let Followed { what, api, selector, first } = followed;
+pub(super) async fn follow<R: Reader>(followed: Followed<R>, hearing: Hearing) {
+    let Followed { what, mut updates, reader, first } = followed;
     let mut ear =
-        Ear { what, api, selector, reader, hearing, known: HashMap::new(), first: Some(first), catching_up: None };
-    let mut pause = FIRST_PAUSE;
-    let mut version = None;
-    loop {
-        let heard_until = clock::now();
-        let result = match version.take() {
-            None => ear.list().await,
-            Some(version) => ear.watch(version).await,
-        };
-        match result {
-            Ok(next) => {
-                // A server that ends every watch at once must not be asked without a pause.
-                let rest = |lasted: Duration| if lasted < BRIEF { FIRST_PAUSE } else { Duration::ZERO };
-                let lasted = clock::now().since(heard_until);
-                match next {
-                    Next::FromList(from) => version = Some(from),
-                    Next::From(from) => {
-                        (version, pause) = (Some(from), FIRST_PAUSE);
-                        sleep(rest(lasted)).await;
-                    }
-                    Next::Anew => sleep(rest(lasted)).await,
+        Ear { what, reader, hearing, known: HashMap::new(), listed: Vec::new(), first: Some(first), catching_up: None };
+    while let Some(update) = updates.next().await {
+        let now = clock::now();
+        match update {
+            Update::Open => {
+                ear.hears_again(now);
+                if let Some(first) = ear.first.take() {
+                    // Nobody is waiting any more.
+                    let _unheard = first.send(None);
                 }
             }
-            Err(Broke { said, resume, since }) => {
+            Update::Event(Event::Init) => ear.listed.clear(),
+            Update::Event(Event::InitApply(object)) => ear.listed.push(object),
+            Update::Event(Event::InitDone) => ear.take_list(now),
+            Update::Event(Event::Apply(object)) => ear.see(&object, now),
+            Update::Event(Event::Delete(object)) => ear.miss(&object, now),
+            Update::Broken { said, since } => {
                 if ear.hopeless(&said) {
                     return;
                 }
-                version = resume;
-                ear.hearing.lost(&ear.what, since.unwrap_or(heard_until));
-                sleep(pause).await;
-                pause = (pause * 2).min(LAST_PAUSE);
+                ear.hearing.lost(&ear.what, since);
             }
         }
     }
 }
 
-/// How to go on.
-enum Next {
-    /// Watching from this version on, which a list gave.
-    FromList(String),
-    /// Watching from this version on.
-    From(String),
-    /// By a list.
-    Anew,
-}
-
-/// Why it did not go on.
-struct Broke {
-    said: Said,
-    /// The version to try again from; none: by a list.
-    resume: Option<String>,
-    /// When it broke; none: it did not begin.
-    since: Option<Moment>,
-}
-
 struct Ear<R: Reader> {
     what: String,
-    api: Api<R::Object>,
-    selector: String,
     reader: R,
     hearing: Hearing,
     /// What is there, by UID.
     known: HashMap<String, R::Facts>,
+    /// Objects of a list in progress.
+    listed: Vec<R::Object>,
     /// Until all there was at the beginning is known.
     first: Option<oneshot::Sender<Option<Said>>>,
     /// What is heard until then may have happened since.
@@ -155,20 +110,14 @@ impl<R: Reader> Ear<R> {
     }
 
     /// Takes all there is; at the beginning silently, later for what changed meanwhile.
-    async fn list(&mut self) -> Result<Next, Broke> {
-        let wanted = ListParams { label_selector: self.selector(), ..ListParams::default() };
-        let broke = |said| Broke { said, resume: None, since: None };
-        let listed = match timeout(ANSWER_WITHIN, self.api.list(&wanted)).await {
-            Ok(listed) => listed.map_err(|error| broke(Said::new(&error)))?,
-            Err(_) => return Err(broke(Said::text("no answer"))),
-        };
-        let now = clock::now();
+    fn take_list(&mut self, now: Moment) {
         self.hears_again(now);
         let mut before = std::mem::take(&mut self.known);
+        let listed = std::mem::take(&mut self.listed);
         let there: Vec<(String, R::Facts)> =
-            listed.items.iter().filter_map(|object| Some((uid(object), self.reader.read(object)?))).collect();
-        let gone: Vec<String> =
-            before.keys().filter(|uid| !there.iter().any(|(other, _)| other == *uid)).cloned().collect();
+            listed.iter().filter_map(|object| Some((uid(object), self.reader.read(object)?))).collect();
+        let still: HashSet<&String> = there.iter().map(|(uid, _)| uid).collect();
+        let gone: Vec<String> = before.keys().filter(|uid| !still.contains(uid)).cloned().collect();
         for uid in gone {
             self.tell(before.remove(&uid).as_ref(), None, now);
         }
@@ -176,58 +125,6 @@ impl<R: Reader> Ear<R> {
             self.tell(before.get(&uid), Some(&facts), now);
             self.known.insert(uid, facts);
         }
-        match listed.metadata.resource_version.filter(|version| !version.is_empty()) {
-            Some(version) => Ok(Next::FromList(version)),
-            None => Err(broke(Said::text("a list without a version cannot be followed"))),
-        }
-    }
-
-    /// Hears of changes until the watch ends or breaks.
-    async fn watch(&mut self, from: String) -> Result<Next, Broke> {
-        let mut params = WatchParams::default().timeout(LIFE_SECONDS);
-        params.label_selector = self.selector();
-        let api = self.api.clone();
-        let opened = match timeout(ANSWER_WITHIN, api.watch(&params, &from)).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(kube::Error::Api(status))) if status.code == GONE => return Ok(Next::Anew),
-            Ok(Err(error)) => return Err(Broke { said: Said::new(&error), resume: Some(from), since: None }),
-            Err(_) => return Err(Broke { said: Said::text("no answer"), resume: Some(from), since: None }),
-        };
-        self.hears_again(clock::now());
-        if let Some(first) = self.first.take() {
-            let _unheard = first.send(None);
-        }
-        let mut version = from;
-        let mut events = std::pin::pin!(opened);
-        loop {
-            let event = events.try_next().await;
-            let now = clock::now();
-            let broke = |said, resume| Err(Broke { said, resume, since: Some(now) });
-            match event {
-                Ok(Some(WatchEvent::Added(object) | WatchEvent::Modified(object))) => {
-                    take_version(&mut version, object.meta().resource_version.as_ref());
-                    self.see(&object, now);
-                }
-                Ok(Some(WatchEvent::Deleted(object))) => {
-                    take_version(&mut version, object.meta().resource_version.as_ref());
-                    self.miss(&object, now);
-                }
-                Ok(Some(WatchEvent::Bookmark(mark))) => {
-                    take_version(&mut version, Some(&mark.metadata.resource_version));
-                }
-                Ok(Some(WatchEvent::Error(status))) if status.code == GONE => return Ok(Next::Anew),
-                Ok(Some(WatchEvent::Error(status))) => {
-                    return broke(Said::new(&kube::Error::Api(status)), Some(version));
-                }
-                // It has ended, at its own time or with its server: to open it anew tells which.
-                Ok(None) => return Ok(Next::From(version)),
-                Err(error) => return broke(Said::new(&error), Some(version)),
-            }
-        }
-    }
-
-    fn selector(&self) -> Option<String> {
-        (!self.selector.is_empty()).then(|| self.selector.clone())
     }
 
     fn hears_again(&mut self, now: Moment) {
@@ -267,10 +164,4 @@ impl<R: Reader> Ear<R> {
 
 fn uid<K: Resource>(object: &K) -> String {
     object.meta().uid.clone().unwrap_or_default()
-}
-
-fn take_version(version: &mut String, newer: Option<&String>) {
-    if let Some(newer) = newer.filter(|newer| !newer.is_empty()) {
-        version.clone_from(newer);
-    }
 }

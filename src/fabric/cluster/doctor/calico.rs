@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::felix::{Metrics, Told};
 use crate::fabric::cluster::cni::Cni;
+use crate::fabric::cluster::pages;
 use crate::fabric::cluster::server::{Place, Server};
 use crate::model::checkup::Check;
 
@@ -108,7 +109,8 @@ impl Flavour {
 /// Looks at it. What cannot be read is taken for not being there, and said so.
 pub(in crate::fabric::cluster) async fn look(server: &Server, cni: &Cni) -> Look {
     let services: Api<APIService> = Api::all(server.client());
-    let flavour = services.list(&ListParams::default()).await.map_or(Flavour::Neither, |all| Flavour::of(&all.items));
+    let services = pages::all(&services, &ListParams::default()).await;
+    let flavour = services.map_or(Flavour::Neither, |all| Flavour::of(&all));
     let felix = match flavour.group() {
         Some((group, version)) => object(server, group, version, "FelixConfiguration", "felixconfigurations").await,
         None => None,
@@ -120,7 +122,7 @@ pub(in crate::fabric::cluster) async fn look(server: &Server, cni: &Cni) -> Look
     let (namespace, name) = cni.daemon_set.split_once('/').unwrap_or(("kube-system", "calico-node"));
     let pods: Api<Pod> = Api::namespaced(server.client(), namespace);
     let labelled = ListParams::default().labels(&format!("k8s-app={name}"));
-    let pods = pods.list(&labelled).await.map(|all| all.items).unwrap_or_default();
+    let pods = pages::all(&pods, &labelled).await.unwrap_or_default();
     let told = Told {
         stored: felix.as_ref(),
         installation: installation.as_ref(),

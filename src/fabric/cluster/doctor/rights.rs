@@ -62,6 +62,7 @@ pub const USED: &[Right] = &[
     right("", "pods", &["get", "list", "watch", "create", "delete", "patch"], Without::Nothing),
     right("", "pods/portforward", &["get", "create"], Without::Nothing),
     right("networking.k8s.io", "networkpolicies", &["get", "list", "create", "update", "delete"], Without::Nothing),
+    right("", "namespaces", &["watch"], Without::Less("removing a run asks again and again whether it is gone")),
     right("", "nodes", &["watch"], LOG),
     right("networking.k8s.io", "networkpolicies", &["watch"], LOG),
     right("apps", "daemonsets", &["get", "list"], Without::Less("the network plugin is not recognised")),

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::calico::Look;
 use super::order::{Does, Ranked, turned};
 use super::versions::{self, Minor};
+use crate::fabric::cluster::pages;
 use crate::fabric::cluster::server::Server;
 use crate::model::checkup::{Check, State};
 
@@ -65,8 +66,8 @@ pub(super) async fn look(
         used.ipip_pools.extend(pools.iter().filter(ipip).filter_map(|pool| pool.metadata.name.clone()));
     }
     let own: Api<NetworkPolicy> = Api::all(server.client());
-    if let Ok(found) = own.list(&ListParams::default()).await {
-        used.policies.extend(found.items.into_iter().filter_map(|policy| {
+    if let Ok(found) = pages::all(&own, &ListParams::default()).await {
+        used.policies.extend(found.into_iter().filter_map(|policy| {
             Some(Ranked {
                 kind: "KubernetesNetworkPolicy".into(),
                 namespace: policy.metadata.namespace,
@@ -83,7 +84,7 @@ pub(super) async fn look(
 async fn all(server: &Server, group: &str, version: &str, kind: &str, plural: &str) -> Vec<DynamicObject> {
     let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
     let api: Api<DynamicObject> = Api::all_with(server.client(), &resource);
-    api.list(&ListParams::default()).await.map(|found| found.items).unwrap_or_default()
+    pages::all(&api, &ListParams::default()).await.unwrap_or_default()
 }
 
 /// A Calico policy's place among others. The datastore's own objects carry the tier before their name.
