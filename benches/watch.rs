@@ -366,6 +366,8 @@ fn draw_out(document: &mut Document) {
                 attempts: 4,
                 persistent: 0,
                 standing: Standing::WithinBudget,
+                before_convergence: false,
+                first_wrong_at: None,
                 beside: Vec::new(),
                 drops: Vec::new(),
             });

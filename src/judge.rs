@@ -92,7 +92,7 @@ pub use broken::{BrokenFlow, complaints, distrust, likely_causes};
 pub use causes::{causes, exit_of};
 pub use drop_counts::name_nodes_of_drops;
 pub use findings::{counts, findings};
-pub use judgement::{Ending, Judgement, Passing};
+pub use judgement::{Ending, Judgement};
 pub use rules::{Proven, Rules, Who, window};
 pub use still_wrong::StillWrong;
 pub use table::{Row, Sight, blame_offline, call, contradiction};

@@ -11,6 +11,7 @@
 //! - what these share: [`name`], [`story`], [`watched`], [`drops`], [`grid`], [`mark`], [`groups`], [`duration`], [`text`], [`paint`]
 //! - putting a report in the place of a file, whole or not at all: [`file`](mod@file)
 
+pub mod blindness;
 pub mod checkup;
 pub mod diff;
 pub mod drops;
@@ -35,6 +36,7 @@ pub mod terminal;
 pub mod text;
 pub mod totals;
 pub mod watched;
+pub mod wrong_times;
 
 #[cfg(test)]
 pub(crate) mod fixture;

@@ -34,6 +34,7 @@ mod tolerance;
 mod turnover;
 mod vigil;
 mod voyage;
+mod wall_clock;
 
 use std::path::Path;
 use std::time::Duration;

@@ -353,6 +353,7 @@ pub(super) async fn one(
             return Ok(nothing(refusal.exit()));
         }
     };
+    written = written.and_then(|()| output::print(|w| report::terminal::after_tear_down(&document, look.style(), w)));
     for error in &document.left_behind {
         output::complain(&format!("left behind: {error}"));
     }

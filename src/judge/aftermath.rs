@@ -1,6 +1,6 @@
 //! What the windows outside the final one make of a cell.
 
-use crate::model::finding::{Call, Contradiction};
+use crate::model::finding::{Call, Contradiction, Passing};
 use crate::model::flow::FlowId;
 use crate::model::observation::Observation;
 use crate::model::verdict::{Intent, Meaning, Verdict};
@@ -8,7 +8,7 @@ use crate::model::watch::Standing;
 
 use super::Counted;
 use super::cell::Cell;
-use super::judgement::{Ending, Judgement, Passing};
+use super::judgement::{Ending, Judgement};
 use super::notes::{Notes, show, windows};
 use super::table::{Row, Sight, call};
 use super::tolerance::Spent;
@@ -138,7 +138,7 @@ impl Sentence<'_> {
     }
 
     /// Whether a window counts against a world that had converged.
-    fn is_after(&self, spell: &Spell) -> bool {
+    pub(super) fn is_after(&self, spell: &Spell) -> bool {
         self.judge.converged.is_some_and(|converged| spell.last_wrong >= converged.from)
     }
 

@@ -157,6 +157,8 @@ mod tests {
             attempts: 5,
             persistent: 0,
             standing: Standing::Counted,
+            before_convergence: false,
+            first_wrong_at: None,
             beside: Vec::new(),
             drops: Vec::new(),
         }

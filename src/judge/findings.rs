@@ -1,13 +1,13 @@
 //! From judgements to findings and sums.
 
 use crate::model::document::Counts;
-use crate::model::finding::{Blame, Call, Contradiction, Finding, Subject};
+use crate::model::finding::{Blame, Call, Contradiction, Finding, Passing, Subject};
 use crate::model::flow::{Flow, FlowId};
 use crate::model::matrix::Matrix;
 use crate::model::verdict::{Intent, Meaning};
 use crate::model::watch::Standing;
 
-use super::judgement::{Judgement, Passing};
+use super::judgement::Judgement;
 use super::rules::Who;
 use super::table::blame_offline;
 
@@ -39,6 +39,8 @@ pub fn findings(
                 next: next(call, blame, judgement, flow, who),
                 subject: Subject::Flow,
                 seen: None,
+                passing: judgement.passing,
+                time_to_enforce_us: judgement.time_to_enforce_us(),
                 windows: judgement.windows.clone(),
             })
         })
@@ -73,11 +75,11 @@ fn next(call: Call, blame: Blame, judgement: &Judgement, flow: &Flow, who: &Who)
     }
     match judgement.passing {
         Some(Passing::AfterConvergence) => {
-            return format!("lay its windows beside what changed at that time; {explain} says what should have held");
+            return format!("look at what changed when it was wrong; {explain} says what should have held");
         }
         Some(Passing::ToAndFro) => {
             return format!(
-                "find what undoes and redoes the rules for {to}: its windows say when; {explain} says what should hold"
+                "find what undoes and redoes the rules for {to} at these times; {explain} says what should hold"
             );
         }
         Some(Passing::Late) => {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::model::document::Cell;
-use crate::model::finding::{Call, Window};
+use crate::model::finding::{Call, Passing, Window};
 use crate::model::flow::NamedFlow;
 use crate::model::observation::{Observation, Witness};
 use crate::model::verdict::{Intent, Meaning, Verdict};
@@ -54,21 +54,15 @@ pub struct Judgement {
     pub note: Option<String>,
 }
 
-/// Why a cell is a finding though it was right at the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Passing {
-    /// It was wrong for a while after convergence.
-    AfterConvergence,
-    /// It went to and fro until time ran out.
-    ToAndFro,
-    /// It became right later than `max_enforce` allows.
-    Late,
-}
-
 impl Judgement {
     /// The call, in short.
     pub fn call(&self) -> Call {
         self.row.call
+    }
+
+    /// The time to enforce as documents have it.
+    pub(super) fn time_to_enforce_us(&self) -> Option<u64> {
+        self.time_to_enforce.map(micros)
     }
 
     /// Takes the graver of what the final window says and what happened besides. A cell that cannot be told to be
@@ -83,7 +77,7 @@ impl Judgement {
     /// The cell as the document has it, with what the judge does not know: names, readings, and the places of the
     /// reasons in the stage's list.
     pub fn into_cell(self, flow: NamedFlow, intent: Intent, meaning: Meaning, egress: u32, ingress: u32) -> Cell {
-        let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        let time_to_enforce_us = self.time_to_enforce_us();
         Cell {
             flow,
             intent,
@@ -95,7 +89,7 @@ impl Judgement {
             call: self.row.call,
             standing: self.standing,
             witness: self.witness,
-            time_to_enforce_us: self.time_to_enforce.map(micros),
+            time_to_enforce_us,
             slowest_us: self.slowest.map(micros),
             attempts: self.attempts,
             unseen: self.unseen,
@@ -104,4 +98,8 @@ impl Judgement {
             note: self.note,
         }
     }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

@@ -222,6 +222,8 @@ impl Sentence<'_> {
             attempts: spell.attempts,
             persistent: spell.persistent,
             standing,
+            before_convergence: !self.is_after(spell),
+            first_wrong_at: None,
             beside: Vec::new(),
             drops: self.drops(flow, spell),
         }

@@ -77,6 +77,8 @@ fn finding(flow: &NamedFlow, call: Call, (intent, meaning): (Intent, Meaning)) -
         meaning,
         reality: None,
         seen: None,
+        passing: None,
+        time_to_enforce_us: None,
         blame: Blame::Network,
         because: String::new(),
         next: String::new(),

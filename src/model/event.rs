@@ -21,6 +21,11 @@ pub enum Event {
         /// So much.
         done: u64,
     },
+    /// What the current phase waits for, with how much of it is there: `3 of 9 pods run`.
+    Waiting {
+        /// In words.
+        what: String,
+    },
     /// The current phase ended.
     PhaseEnded {
         /// How long it took.

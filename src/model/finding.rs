@@ -150,6 +150,12 @@ pub struct Finding {
     /// What was observed, in words, of what is no cell's attempts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<String>,
+    /// Why it is a finding though it was right at the end; none where it was wrong to the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passing: Option<Passing>,
+    /// From sending the change until it was right for good, as its cell has it; none where it never was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_to_enforce_us: Option<u64>,
     /// Whom to blame.
     pub blame: Blame,
     /// Why meaning is what it is: policies and rules in words.
@@ -159,6 +165,26 @@ pub struct Finding {
     /// When it was wrong, where that was watched; several windows are a flap. Times count from the run's start.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub windows: Vec<Window>,
+}
+
+impl Finding {
+    /// What makes it a finding: its windows after convergence, and where there are none all of them.
+    pub fn windows_that_count(&self) -> Vec<&Window> {
+        let after: Vec<&Window> = self.windows.iter().filter(|window| !window.before_convergence).collect();
+        if after.is_empty() { self.windows.iter().collect() } else { after }
+    }
+}
+
+/// Why a flow is a finding though it was right at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Passing {
+    /// It was wrong for a while after convergence.
+    AfterConvergence,
+    /// It went to and fro until time ran out.
+    ToAndFro,
+    /// It became right later than `max_enforce` allows.
+    Late,
 }
 
 /// Whether the policy says what its author wanted.
@@ -201,6 +227,14 @@ pub struct Window {
     /// What it counts as.
     #[serde(default, skip_serializing_if = "Standing::is_counted")]
     pub standing: Standing,
+    /// Whether it was over before the stage converged, or lies in a stage that never did: it is part of the time that
+    /// enforcement took, not something that went wrong later.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub before_convergence: bool,
+    /// When the first wrong attempt was launched, by the wall clock of the machine that ran leakproof: RFC 3339, UTC. Left
+    /// out before convergence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_wrong_at: Option<String>,
     /// What happened around that time, what lies nearest first; for windows of a watch.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub beside: Vec<Beside>,

@@ -13,6 +13,7 @@ use super::duration::human_us;
 use super::groups;
 use super::story::{self, Story};
 use super::text::plural;
+use super::wrong_times::{self, Context, WrongTime};
 
 /// Findings with one cause.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,7 +74,7 @@ pub fn of_stage<'a>(document: &'a Document, stage: &'a Stage) -> Vec<FindingGrou
         };
         let place = groups.iter().position(|(known, alike)| {
             *known == cause
-                && alike.iter().all(|other| same_time(&other.windows, &finding.windows))
+                && alike.iter().all(|other| same_time(other, finding))
                 && alike.first().is_some_and(|other| same_server(other, finding))
         });
         match place.and_then(|place| groups.get_mut(place)) {
@@ -81,7 +82,8 @@ pub fn of_stage<'a>(document: &'a Document, stage: &'a Stage) -> Vec<FindingGrou
             None => groups.push((cause, vec![finding])),
         }
     }
-    groups.into_iter().filter_map(|(cause, findings)| grouped(&cause, findings)).collect()
+    let context = Context::of(document);
+    groups.into_iter().filter_map(|(cause, findings)| grouped(&cause, findings, &context)).collect()
 }
 
 /// Findings that share every word of their story, without a title: what a prediction says has no node and no time.
@@ -89,7 +91,7 @@ pub fn by_story(findings: &[Finding]) -> Vec<FindingGroup<'_>> {
     groups::by_story(findings)
         .into_iter()
         .map(|(story, findings)| {
-            let seen = findings.first().and_then(|finding| seen(finding));
+            let seen = findings.first().and_then(|finding| story::seen_of(finding));
             FindingGroup { findings, story, seen, title: None }
         })
         .collect()
@@ -129,11 +131,14 @@ fn same_server(one: &Finding, other: &Finding) -> bool {
     }
 }
 
-/// Whether each window of one overlaps the window at the same place of the other.
-fn same_time(one: &[Window], other: &[Window]) -> bool {
+/// Whether each window of one overlaps the window at the same place of the other. What was wrong before convergence is left
+/// aside where something was wrong after it.
+fn same_time(one: &Finding, other: &Finding) -> bool {
+    let (one, other) = (one.windows_that_count(), other.windows_that_count());
     one.len() == other.len()
         && one.iter().zip(other).all(|(one, other)| {
             one.call == other.call
+                && one.before_convergence == other.before_convergence
                 && one.standing == other.standing
                 && one.seen_by() == other.seen_by()
                 && earliest(one) <= latest(other)
@@ -149,50 +154,55 @@ fn latest(window: &Window) -> u64 {
     window.right_after_us.unwrap_or(u64::MAX)
 }
 
-fn grouped<'a>(cause: &Cause, findings: Vec<&'a Finding>) -> Option<FindingGroup<'a>> {
+fn grouped<'a>(cause: &Cause, findings: Vec<&'a Finding>, context: &Context) -> Option<FindingGroup<'a>> {
     let first = *findings.first()?;
-    let mut story = story::tell(first);
-    let mut shown = seen(first);
+    let mut story = story::tell(first, context);
+    let mut shown = story::seen_of(first);
     let count = findings.len();
     if count == 1 {
         return Some(FindingGroup { findings, story, seen: shown, title: None });
     }
-    story.readings = in_common(&findings, |finding| story::tell(finding).readings);
-    shown = shown.map(|_| in_common(&findings, |finding| seen(finding).unwrap_or_default()));
+    story.readings = in_common(&findings, |finding| Some(story::tell(finding, context).readings)).unwrap_or_default();
+    shown = in_common(&findings, story::seen_of);
+    story.took_effect = in_common(&findings, wrong_times::took_effect);
     if findings.iter().any(|finding| finding.next != first.next) {
         story.next = format!("for {}: {}", first.flow, first.next);
     }
     if findings.iter().any(|finding| finding.windows != first.windows) {
-        story.windows = (0..first.windows.len()).filter_map(|place| window_of_all(&findings, place)).collect();
+        story.windows = (0..story.windows.len()).filter_map(|place| window_of_all(&findings, place, context)).collect();
     }
     let title = Some(title(cause, &findings));
     Some(FindingGroup { findings, story, seen: shown, title })
 }
 
-/// What was seen, in words; none where nobody looked.
-fn seen(finding: &Finding) -> Option<String> {
-    finding.seen.clone().or_else(|| finding.reality.as_ref().map(story::seen))
+/// One sentence for all, numbers as ranges; where the sentences differ in more, each once. None where none has any.
+fn in_common(findings: &[&Finding], tell: impl Fn(&Finding) -> Option<String>) -> Option<String> {
+    let told = groups::by_pattern(findings.iter().filter_map(|finding| Some((&finding.flow, tell(finding)?))));
+    (!told.is_empty()).then(|| told.into_iter().map(|group| group.sentence).collect::<Vec<_>>().join("; or "))
 }
 
-/// One sentence for all, numbers as ranges; where the sentences differ in more, each once.
-fn in_common(findings: &[&Finding], tell: impl Fn(&Finding) -> String) -> String {
-    let told = groups::by_pattern(findings.iter().map(|finding| (&finding.flow, tell(finding))));
-    told.into_iter().map(|group| group.sentence).collect::<Vec<_>>().join("; or ")
-}
-
-/// The windows at one place of all the findings: when the first began, when the last ended, how long each was.
-fn window_of_all(findings: &[&Finding], place: usize) -> Option<String> {
-    let windows: Vec<&Window> = findings.iter().filter_map(|finding| finding.windows.get(place)).collect();
-    let (call, from) = (windows.first()?.call, windows.iter().map(|window| window.first_wrong_us).min()?);
+/// The windows after convergence at one place of all the findings: when the first began, when the last ended, how long each
+/// was, and what changed at the time of the first.
+fn window_of_all<'a>(findings: &[&'a Finding], place: usize, context: &Context) -> Option<WrongTime> {
+    let after = |finding: &&'a Finding| finding.windows.iter().filter(|window| !window.before_convergence).nth(place);
+    let windows: Vec<&Window> = findings.iter().filter_map(after).collect();
+    let first = windows.iter().min_by_key(|window| window.first_wrong_us)?;
     let until = windows.iter().map(|window| window.last_wrong_us).max()?;
-    let each = lasted(windows.iter().map(|window| std::slice::from_ref(*window)))?;
-    Some(format!("{call} from {} to {}, each flow {each}", human_us(from), human_us(until)))
+    let each = lasted(windows.iter().map(|window| vec![*window]))?;
+    // Each flow has ends of its own.
+    let drops: BTreeSet<String> = windows.iter().map(|window| wrong_times::drops(window)).collect();
+    let drops = drops.into_iter().collect::<String>();
+    let (from, until, besides) = (human_us(first.first_wrong_us), human_us(until), context.besides(first));
+    Some(WrongTime {
+        sentence: format!("{} from {from} to {until}{besides}, each flow {each}{drops}", first.call),
+        beside: context.beside(first),
+    })
 }
 
 /// How long each of several was wrong, from the least of the shortest to the most of the longest.
-fn lasted<'w>(windows: impl Iterator<Item = &'w [Window]> + Clone) -> Option<String> {
-    let least = windows.clone().map(|windows| windows.iter().map(Window::least_us).sum::<u64>()).min()?;
-    let longest = |window: &Window| Some(window.right_after_us?.saturating_sub(window.right_before_us?));
+fn lasted<'w>(windows: impl Iterator<Item = Vec<&'w Window>> + Clone) -> Option<String> {
+    let least = windows.clone().map(|windows| windows.iter().map(|window| window.least_us()).sum::<u64>()).min()?;
+    let longest = |window: &&Window| Some(window.right_after_us?.saturating_sub(window.right_before_us?));
     let most = windows.map(|windows| windows.iter().map(longest).sum::<Option<u64>>()).collect::<Option<Vec<u64>>>();
     Some(match most.and_then(|most| most.into_iter().max()) {
         Some(most) => format!("for {} to {}", human_us(least), human_us(most)),
@@ -204,7 +214,7 @@ fn lasted<'w>(windows: impl Iterator<Item = &'w [Window]> + Clone) -> Option<Str
 fn title(cause: &Cause, findings: &[&Finding]) -> String {
     let flows = plural(findings.len() as u64, "flow", "flows");
     let watched = findings.iter().all(|finding| !finding.windows.is_empty());
-    let time = watched.then(|| lasted(findings.iter().map(|finding| finding.windows.as_slice()))).flatten();
+    let time = watched.then(|| lasted(findings.iter().map(|finding| finding.windows_that_count()))).flatten();
     let time = time.map(|time| format!(" {time}")).unwrap_or_default();
     let to = match &cause.nodes {
         Nodes::Denying(nodes) => {

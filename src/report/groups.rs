@@ -9,6 +9,7 @@ use crate::model::observation::Witness;
 
 use super::story::{self, Story};
 use super::text::plural;
+use super::wrong_times::Context;
 
 /// Flows under the one sentence that holds for all of them.
 #[derive(Debug, Clone, PartialEq)]
@@ -191,7 +192,7 @@ pub fn by_story(findings: &[Finding]) -> Vec<(Story, Vec<&Finding>)> {
     let mut places = HashMap::new();
     let mut groups: Vec<(Story, Vec<&Finding>)> = Vec::new();
     for finding in findings {
-        let told = story::tell(finding);
+        let told = story::tell(finding, &Context::default());
         let place = *places.entry(told.clone()).or_insert(groups.len());
         match groups.get_mut(place) {
             Some((_, alike)) => alike.push(finding),

@@ -42,6 +42,7 @@ pub fn render(document: &Document, writer: &mut dyn Write) -> io::Result<()> {
 
 fn page(document: &Document) -> Markup {
     let outcome = summary::outcome(document.exit, &document.counts);
+    let timeline_leads = timeline::leads(document);
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -54,16 +55,17 @@ fn page(document: &Document) -> Markup {
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                a .skip href="#main" { "Skip to the findings" }
+                a .skip href="#findings" { "Skip to the findings" }
                 (overview::header(document))
-                (contents(document))
+                (contents(document, timeline_leads))
                 main #main {
+                    @if timeline_leads { (timeline::section(document)) }
                     (findings::section(document))
                     @for (place, stage) in document.stages.iter().enumerate() {
                         (stage::section(place, stage))
                     }
                     (watch::section(document))
-                    (timeline::section(document))
+                    @if !timeline_leads { (timeline::section(document)) }
                     (agents::section(document))
                     (settings(document))
                 }
@@ -76,16 +78,17 @@ fn page(document: &Document) -> Markup {
     }
 }
 
-fn contents(document: &Document) -> Markup {
+fn contents(document: &Document, timeline_leads: bool) -> Markup {
     html! {
         nav aria-label="Contents" {
             ul {
+                @if timeline_leads { li { a href="#timeline" { "Timeline" } } }
                 li { a href="#findings" { "Findings" } }
                 @for (place, stage) in document.stages.iter().enumerate() {
                     li { a href={ "#stage-" (place) } { (safe(&stage.name)) } }
                 }
                 @if document.watch.is_some() { li { a href="#watch" { "Watch" } } }
-                li { a href="#timeline" { "Timeline" } }
+                @if !timeline_leads { li { a href="#timeline" { "Timeline" } } }
                 li { a href="#agents" { "Endpoints and agents" } }
                 li { a href="#settings" { "Settings" } }
             }

@@ -15,11 +15,13 @@ use crate::model::flow::NamedFlow;
 use crate::model::watch::Standing;
 
 use super::text::{Charset, harmless};
-use super::{finding_groups, groups, name, story, summary};
+use super::wrong_times::Context;
+use super::{finding_groups, groups, name, story, summary, watched};
 
 /// A finding, and the title of the group it belongs to.
 struct Found<'a> {
     finding: &'a Finding,
+    context: Context<'a>,
     title: Option<String>,
 }
 
@@ -54,7 +56,7 @@ fn suite(document: &Document, stage: &Stage) -> TestSuite {
     }
     let mut findings: HashMap<&NamedFlow, Found> = HashMap::new();
     for group in finding_groups::of_stage(document, stage) {
-        let found = |finding| Found { finding, title: group.title.clone() };
+        let found = |finding| Found { finding, context: Context::of(document), title: group.title.clone() };
         let of_cells = group.findings.iter().filter(|finding| finding.subject.is_flow());
         findings.extend(of_cells.map(|finding| (&finding.flow, found(*finding))));
     }
@@ -77,7 +79,7 @@ fn beside_the_cells(document: &Document, stage: &Stage, finding: &Finding) -> Te
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
     let word = finding.call.word();
     status.set_type(word).set_message(safe(&format!("{word}: {}", story::reality(finding))));
-    status.set_description(telling(&Found { finding, title: None }));
+    status.set_description(telling(&Found { finding, context: Context::of(document), title: None }));
     let mut case = TestCase::new(safe(&format!("{}::{}{what}", prefix(document), finding.flow)), status);
     case.set_classname(safe(&format!("{}::{}", prefix(document), stage.name)));
     case
@@ -148,7 +150,7 @@ fn status(cell: &Cell, finding: Option<&Found>) -> TestCaseStatus {
 fn failure(word: &str, cell: &Cell, finding: Option<&Found>) -> TestCaseStatus {
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
     let readings = match finding {
-        Some(finding) => story::tell(finding.finding).readings,
+        Some(finding) => story::tell(finding.finding, &finding.context).readings,
         None => {
             let seen = story::seen(&cell.reality);
             format!("{}, {}, seen: {seen}", story::intent(cell.intent), story::meaning(cell.meaning))
@@ -163,7 +165,7 @@ fn failure(word: &str, cell: &Cell, finding: Option<&Found>) -> TestCaseStatus {
 
 fn telling(found: &Found) -> String {
     let finding = found.finding;
-    let told = story::tell(finding);
+    let told = story::tell(finding, &found.context);
     let mut lines = vec![
         format!("{} {}", told.word, finding.flow),
         told.readings,
@@ -172,7 +174,11 @@ fn telling(found: &Found) -> String {
         format!("next: {}", told.next),
     ];
     lines.extend(found.title.iter().map(|title| format!("one of several: {title}")));
-    lines.extend(told.windows.iter().map(|window| format!("window: {window}")));
+    lines.extend(told.took_effect.iter().map(|took_effect| format!("took effect: {took_effect}")));
+    for window in &told.windows {
+        lines.push(format!("window: {}", window.sentence));
+        lines.extend(window.changed(watched::NAMED));
+    }
     lines.iter().map(|line| safe(line)).collect::<Vec<_>>().join("\n")
 }
 
@@ -196,6 +202,7 @@ fn properties(document: &Document) -> Vec<(String, String)> {
         ("scenario".to_owned(), document.scenario.file.clone()),
         ("fabric".to_owned(), summary::fabric(&document.fabric)),
         ("exit".to_owned(), document.exit.to_string()),
+        ("took".to_owned(), summary::took(document)),
     ];
     properties.extend(document.fabric.fault.iter().map(|fault| ("fault".to_owned(), fault.clone())));
     properties.extend(document.fabric.facts.iter().map(|(key, value)| (format!("fabric.{key}"), value.clone())));
@@ -247,6 +254,7 @@ mod tests {
             <property name="scenario" value="scenarios/ai-data-pipeline.yaml"/>
             <property name="fabric" value="lab: 2 nodes, nftables, Linux 6.18"/>
             <property name="exit" value="11"/>
+            <property name="took" value="took 1.4 s: world 210 ms, agents 60 ms, baseline 410 ms, policies 650 ms, tear-down 90 ms"/>
             <property name="fault" value="leak:intruder-&gt;data-store-1:5432/tcp"/>
             <property name="fabric.kernel" value="6.18"/>
         </properties>
@@ -259,6 +267,7 @@ mod tests {
             <property name="scenario" value="scenarios/ai-data-pipeline.yaml"/>
             <property name="fabric" value="lab: 2 nodes, nftables, Linux 6.18"/>
             <property name="exit" value="11"/>
+            <property name="took" value="took 1.4 s: world 210 ms, agents 60 ms, baseline 410 ms, policies 650 ms, tear-down 90 ms"/>
             <property name="fault" value="leak:intruder-&gt;data-store-1:5432/tcp"/>
             <property name="fabric.kernel" value="6.18"/>
         </properties>
@@ -283,8 +292,7 @@ intent denied, meaning denied, seen: reached
 blame: the network: the policy says what was meant, and is not what happens
 because: the source is not isolated; ai-data-pipeline/allow-ai-processing-to-data-store isolates the destination, and none of its rules matches
 next: the network lets through what the policy denies: look at the rules of node-2 for data-store-1
-window: leak at 681 ms from the stage&apos;s start, for at least 40 ms (5 attempts)
-window: leak at 911 ms for at least 409 ms, and not over when the stage ended (42 attempts)</failure>
+took effect: never for good; leak at 681 ms in 5 attempts, leak at 911 ms in 42 attempts</failure>
         </testcase>
         <testcase name="lab::ai-data-pipeline::plain -&gt; ai-processing:8080/tcp is allowed" classname="lab::ai-data-pipeline::policies">
             <error message="not seen: the agent got no processor time" type="UNSURE"/>

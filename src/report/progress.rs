@@ -98,6 +98,7 @@ impl Listener for Progress {
             Event::Note { text } => Some(harmless(text, Charset::Unicode)),
             Event::PhaseBegan { .. }
             | Event::Progress { .. }
+            | Event::Waiting { .. }
             | Event::PhaseEnded { .. }
             | Event::Seen { .. }
             | Event::Watching { .. }

@@ -1,7 +1,7 @@
 //! Sentences: what was seen, why a policy says so, and the story of a finding. Every report tells them alike.
 
 use crate::model::document::{Cell, Convergence, Stage};
-use crate::model::finding::{Contradiction, Finding, SeenBy, Window};
+use crate::model::finding::{Call, Contradiction, Finding, SeenBy, Window};
 use crate::model::observation::{Observation, Witness};
 use crate::model::prediction::Reason;
 use crate::model::verdict::{DenyForm, Intent, Meaning};
@@ -9,6 +9,7 @@ use crate::model::verdict::{DenyForm, Intent, Meaning};
 use super::drops;
 use super::duration::human_us;
 use super::text::plural;
+use super::wrong_times::{self, Context, WrongTime};
 
 /// A finding in sentences, not yet made harmless for any format.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -23,12 +24,14 @@ pub struct Story {
     pub because: String,
     /// What to do next.
     pub next: String,
-    /// When it was wrong, one sentence a window.
-    pub windows: Vec<String>,
+    /// How long the change took to take effect, where it was wrong before convergence.
+    pub took_effect: Option<String>,
+    /// When it was wrong after convergence.
+    pub windows: Vec<WrongTime>,
 }
 
-/// Tells a finding.
-pub fn tell(finding: &Finding) -> Story {
+/// Tells a finding of a run.
+pub fn tell(finding: &Finding, context: &Context) -> Story {
     let reality = reality(finding);
     let contradiction = match finding.contradiction {
         Contradiction::None => "",
@@ -40,17 +43,36 @@ pub fn tell(finding: &Finding) -> Story {
         blame: finding.blame.to_string(),
         because: finding.because.clone(),
         next: finding.next.clone(),
-        windows: finding.windows.iter().map(window).collect(),
+        took_effect: wrong_times::took_effect(finding),
+        windows: wrong_times::after_convergence(finding, context),
     }
 }
 
 /// What was seen of what a finding is about, in words.
 pub fn reality(finding: &Finding) -> String {
-    match (&finding.seen, &finding.reality) {
+    match (&finding.seen, seen_of(finding)) {
         (Some(words), _) => words.clone(),
-        (None, Some(observation)) => format!("seen: {}", seen(observation)),
+        (None, Some(seen)) => format!("seen: {seen}"),
         (None, None) => "nobody looked".to_owned(),
     }
+}
+
+/// What was seen of it, without a lead; of what was right at the end, what was wrong before that comes first.
+pub fn seen_of(finding: &Finding) -> Option<String> {
+    if finding.seen.is_some() {
+        return finding.seen.clone();
+    }
+    let at_the_end = seen(finding.reality.as_ref()?);
+    if finding.passing.is_none() {
+        return Some(at_the_end);
+    }
+    let wrong = match finding.call {
+        Call::Leak => "reached",
+        Call::Outage => "not reached",
+        Call::WrongServer => "answered by somebody else",
+        Call::Contradiction | Call::Ok | Call::Inconclusive | Call::Unjudged | Call::Unsupported => "wrong",
+    };
+    Some(format!("{wrong} for a time; at the end {at_the_end}"))
 }
 
 /// Intent in words.
@@ -165,12 +187,24 @@ fn when_and_how_long(window: &Window) -> String {
 }
 
 /// What is known of a window's length.
-fn length(window: &Window) -> String {
-    let least = human_us(window.least_us());
+pub fn length(window: &Window) -> String {
+    let least = match window.least_us() {
+        0 => None,
+        least => Some(format!("at least {}", human_us(least))),
+    };
     match (window.right_before_us, window.right_after_us) {
-        (Some(before), Some(after)) => format!("for {least} to {}", human_us(after.saturating_sub(before))),
-        (None, Some(_)) => format!("from the stage's start, for at least {least}"),
-        (Some(_), None) => format!("for at least {least}, and not over when the stage ended"),
+        (Some(before), Some(after)) => {
+            let most = human_us(after.saturating_sub(before));
+            let least = least.map(|least| format!("{least} and ")).unwrap_or_default();
+            format!("for {least}at most {most}")
+        }
+        (None, Some(_)) => {
+            format!("from the stage's start, for {}", least.unwrap_or_else(|| "an unknown time".into()))
+        }
+        (Some(_), None) => {
+            let least = least.map(|least| format!("for {least}, and ")).unwrap_or_default();
+            format!("{least}not over when the stage ended")
+        }
         (None, None) => "throughout the stage".into(),
     }
 }
@@ -213,7 +247,10 @@ mod tests {
     fn a_window_ends_with_what_was_counted_as_dropped() {
         let drops = vec![DropsAt { end: "b".into(), node: Some("w2".into()), counted: Vec::new() }];
         let told = window(&Window { drops, ..window_of(Some(1_100_000), Some(1_600_000)) });
-        assert_eq!(told, "leak at 1.2 s for 300 ms to 500 ms (31 attempts); no drop was counted at b on w2");
+        assert_eq!(
+            told,
+            "leak at 1.2 s for at least 300 ms and at most 500 ms (31 attempts); no drop was counted at b on w2"
+        );
     }
 
     fn window_of(before: Option<u64>, after: Option<u64>) -> Window {
@@ -227,6 +264,8 @@ mod tests {
             attempts: 31,
             persistent: 0,
             standing: crate::model::watch::Standing::Counted,
+            before_convergence: false,
+            first_wrong_at: None,
             beside: Vec::new(),
             drops: Vec::new(),
         }
@@ -235,7 +274,12 @@ mod tests {
     #[test]
     fn windows_tell_what_is_known_of_their_length() {
         let table = [
-            (Some(1_190_000), Some(1_510_000), "leak at 1.2 s for 300 ms to 320 ms (31 attempts)", "bounded both ways"),
+            (
+                Some(1_190_000),
+                Some(1_510_000),
+                "leak at 1.2 s for at least 300 ms and at most 320 ms (31 attempts)",
+                "bounded both ways",
+            ),
             (
                 None,
                 Some(1_510_000),
@@ -253,6 +297,10 @@ mod tests {
         for (before, after, expected, why) in table {
             assert_eq!(window(&window_of(before, after)), expected, "{why}");
         }
+        let single =
+            |after| window(&Window { last_wrong_us: 1_200_000, attempts: 1, ..window_of(Some(1_190_000), after) });
+        assert_eq!(single(Some(1_210_000)), "leak at 1.2 s for at most 20 ms (1 attempt)", "no `at least 0 ms`");
+        assert_eq!(single(None), "leak at 1.2 s not over when the stage ended (1 attempt)");
         let long = |attempts| window(&Window { attempts, persistent: attempts, ..window_of(Some(200_000), None) });
         assert_eq!(long(1), "leak at 1.2 s, seen by 1 long attempt alone");
         assert_eq!(long(3), "leak at 1.2 s, seen by 3 long attempts alone, the last at 1.5 s", "shut to those between");

@@ -8,9 +8,10 @@ mod watch;
 
 use std::io::{self, Write};
 
-use crate::model::document::{AgentInfo, Document, Stage};
+use crate::model::document::{Document, Stage};
 use crate::model::watch::KnownOutcome;
 
+use super::blindness::{self, Detail};
 use super::duration::human_us;
 use super::grid::Grid;
 use super::groups::{self, Group};
@@ -58,8 +59,6 @@ pub(in crate::report) const LISTED_FINDINGS: usize = 30;
 const LISTED_REMARKS: usize = 3;
 /// So many kinds of remarks are told that change no verdict.
 const NOTES: usize = 3;
-/// So many agents that could not see for a while are told each for itself.
-const BLIND_AGENTS: usize = 2;
 /// So many of the slowest cells are named.
 const SLOWEST: usize = 3;
 
@@ -83,6 +82,18 @@ pub fn render(document: &Document, style: Style, writer: &mut dyn Write) -> io::
         page.blank()?;
     }
     conclusion(document, &mut page)?;
+    page.flush()
+}
+
+/// Writes what is left to tell after tear-down, of a report that was shown before it.
+///
+/// # Errors
+/// Whatever the writer refuses.
+pub fn after_tear_down(document: &Document, style: Style, writer: &mut dyn Write) -> io::Result<()> {
+    let mut page = Page::new(style, writer);
+    if let Some(told) = summary::tear_down(document).filter(|_| style.verbosity > Verbosity::Quiet) {
+        page.text(page::INDENT, &told)?;
+    }
     page.flush()
 }
 
@@ -191,7 +202,16 @@ pub(in crate::report) fn grouped(
 }
 
 fn remarks(document: &Document, page: &mut Page) -> io::Result<()> {
-    let mut lines: Vec<(&str, Role, String)> = blindness(document, page.style().verbosity);
+    let verbose = page.style().verbosity == Verbosity::Verbose;
+    let blind = blindness::blind(document, if verbose { Detail::All } else { Detail::Some });
+    let hint = if verbose || blind.len() >= document.agents.iter().filter(|agent| !agent.blind.is_empty()).count() {
+        ""
+    } else {
+        " (--verbose lists when)"
+    };
+    let mut lines: Vec<(&str, Role, String)> =
+        blind.iter().map(|told| ("blind", Role::Faint, format!("{told}{hint}"))).collect();
+    lines.extend(blindness::lost(document).map(|told| ("lost", Role::Unsure, told)));
     lines.extend(document.known.iter().map(|known| {
         let role = match known.outcome {
             KnownOutcome::Happened => Role::Faint,
@@ -206,37 +226,6 @@ fn remarks(document: &Document, page: &mut Page) -> io::Result<()> {
         page.blank()?;
     }
     lines.iter().try_for_each(|(word, role, text)| page.entry(word, *role, text))
-}
-
-/// Agents that could not see for a while, or were lost. What came of it stands with the cells; so where there are many,
-/// only that it happened, and whom it met worst.
-fn blindness(document: &Document, verbosity: Verbosity) -> Vec<(&'static str, Role, String)> {
-    let blind: Vec<&AgentInfo> = document.agents.iter().filter(|agent| !agent.blind.is_empty()).collect();
-    let mut lines = Vec::new();
-    if blind.len() <= BLIND_AGENTS || verbosity == Verbosity::Verbose {
-        for agent in &blind {
-            let spans = agent.blind.iter().map(|span| {
-                let from = human_us(span.from_us);
-                format!("from {from} for {}: {}", human_us(span.until_us.saturating_sub(span.from_us)), span.why)
-            });
-            let told = spans.collect::<Vec<_>>().join("; ");
-            lines.push(("blind", Role::Faint, format!("agent of {}: {told}", agent.endpoint)));
-        }
-    } else {
-        let spans = blind.iter().flat_map(|agent| agent.blind.iter().map(move |span| (agent, span)));
-        let longest = spans.max_by_key(|(_, span)| span.until_us.saturating_sub(span.from_us));
-        if let Some((agent, span)) = longest {
-            let lasted = human_us(span.until_us.saturating_sub(span.from_us));
-            let whom = format!("{} agents could not see for a while", blind.len());
-            let worst = format!("the longest {} for {lasted}, as {}", agent.endpoint, span.why);
-            lines.push(("blind", Role::Faint, format!("{whom}, {worst} (--verbose lists when)")));
-        }
-    }
-    for agent in document.agents.iter().filter(|agent| agent.lost.is_some()) {
-        let why = agent.lost.as_deref().unwrap_or_default();
-        lines.push(("lost", Role::Unsure, format!("agent of {}: {why}", agent.endpoint)));
-    }
-    lines
 }
 
 fn conclusion(document: &Document, page: &mut Page) -> io::Result<()> {
@@ -254,11 +243,7 @@ fn conclusion(document: &Document, page: &mut Page) -> io::Result<()> {
     if let Some(unstated) = summary::unstated(&document.counts) {
         page.text(page::INDENT, &unstated)?;
     }
-    let phases: Vec<String> =
-        document.phases.iter().map(|phase| format!("{} {}", phase.name, human_us(phase.took_us))).collect();
-    let took = format!("took {}", human_us(document.took_us));
-    let took = if phases.is_empty() { took } else { format!("{took}: {}", phases.join(", ")) };
-    page.text(page::INDENT, &took)
+    page.text(page::INDENT, &summary::took(document))
 }
 
 #[cfg(test)]

@@ -1,15 +1,16 @@
 //! A watch in words: what was watched, which flows were wrong and by how much, what became of connections that were open
 //! all along, and of pods that were born meanwhile. Every report tells them alike.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::model::document::Document;
-use crate::model::finding::{Call, Window};
+use crate::model::finding::{Call, Finding, Window};
 use crate::model::flow::NamedFlow;
 use crate::model::happening::{About, Beside, Happening, Lies, Turn};
 use crate::model::watch::{Established, Fate, KnownInfo, KnownOutcome, Newborn, Standing, WatchInfo};
 
 use super::duration::human_us;
+use super::groups::{self, Group};
 use super::text::{number, plural};
 
 /// A flow that was wrong while watched, in one way and with one standing.
@@ -38,6 +39,31 @@ pub fn flows(document: &Document) -> Vec<Watched<'_>> {
         }
     }
     flows.into_values().collect()
+}
+
+/// Flows that were wrong in one way and are findings, which tell their windows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found<'a> {
+    /// As what.
+    pub call: Call,
+    /// The flows, under the one sentence that holds for all of them.
+    pub group: Group<'a>,
+}
+
+/// Flows that were wrong while watched: those that are findings together, and the others each for itself.
+pub fn found_and_others(document: &Document) -> (Vec<Found<'_>>, Vec<Watched<'_>>) {
+    let findings: HashSet<&NamedFlow> =
+        document.stages.iter().flat_map(|stage| &stage.findings).map(|finding| &finding.flow).collect();
+    let is_found = |flow: &Watched| flow.standing == Standing::Counted && findings.contains(flow.flow);
+    let (mut told, others): (Vec<Watched>, Vec<Watched>) = flows(document).into_iter().partition(is_found);
+    let mut found = Vec::new();
+    while let Some(call) = told.first().map(|flow| flow.call) {
+        let (alike, rest): (Vec<Watched>, Vec<Watched>) = told.into_iter().partition(|flow| flow.call == call);
+        let groups = groups::by_pattern(alike.iter().map(|flow| (flow.flow, flow.sentence())));
+        found.extend(groups.into_iter().map(|group| Found { call, group }));
+        told = rest;
+    }
+    (found, others)
 }
 
 impl Watched<'_> {
@@ -69,16 +95,17 @@ impl Watched<'_> {
             .sum::<Option<u64>>()
     }
 
-    /// `300 ms to 500 ms`, `at least 300 ms`, `of unknown length`.
+    /// `at least 300 ms and at most 500 ms`, `at least 300 ms`, `of unknown length`.
     pub fn lasted(&self) -> String {
         match (self.least_us(), self.most_us()) {
-            (least, Some(most)) => format!("{} to {}", human_us(least), human_us(most)),
+            (0, Some(most)) => format!("at most {}", human_us(most)),
+            (least, Some(most)) => format!("at least {} and at most {}", human_us(least), human_us(most)),
             (0, None) => "of unknown length".into(),
             (least, None) => format!("at least {}", human_us(least)),
         }
     }
 
-    /// `outage in 3 windows, 900 ms to 1.5 s together, seen by 9 attempts: within its budget`.
+    /// `outage in 3 windows, at least 900 ms and at most 1.5 s together, seen by 9 attempts: within its budget`.
     pub fn sentence(&self) -> String {
         let windows = plural(self.windows.len() as u64, "window", "windows");
         let together = if self.windows.len() > 1 { " together" } else { "" };
@@ -121,7 +148,11 @@ fn lying(beside: Beside, event: &Happening) -> String {
 
 /// The first of them in one sentence; none where nothing is known to have happened.
 pub fn beside_in_short(window: &Window, events: &[Happening], named: usize) -> Option<String> {
-    let all = beside(window, events);
+    in_short(&beside(window, events), named)
+}
+
+/// The first of several in one sentence, and how many more there are; none of none.
+pub fn in_short(all: &[String], named: usize) -> Option<String> {
     let mut told: Vec<String> = all.iter().take(named).cloned().collect();
     if let Some(more @ 1..) = all.len().checked_sub(named) {
         told.push(format!("and {more} more"));
@@ -169,16 +200,39 @@ pub fn sight(watch: &WatchInfo) -> String {
     )
 }
 
-/// That no attempt of any flow was wrong; where a connection or a newborn pod is a finding all the same, that too.
+/// What is told of a watch without a window. That no flow was wrong at any time is said only where nothing else is wrong.
 pub fn no_flow_was_wrong(document: &Document) -> String {
     let findings = document.stages.iter().flat_map(|stage| &stage.findings);
-    match findings.filter(|finding| !finding.subject.is_flow()).count() as u64 {
-        0 => "no flow was wrong at any time".into(),
-        besides => format!(
-            "no attempt was wrong at any time; {} of connections held open or of newborn pods",
-            plural(besides, "finding", "findings")
-        ),
+    let (flows, besides): (Vec<&Finding>, Vec<&Finding>) = findings.partition(|finding| finding.subject.is_flow());
+    let mut told = Vec::new();
+    if !flows.is_empty() {
+        told.push(format!("{} of flows from before the watch", plural(flows.len() as u64, "finding", "findings")));
     }
+    if !besides.is_empty() {
+        let findings = plural(besides.len() as u64, "finding", "findings");
+        told.push(format!("{findings} of connections held open or of newborn pods"));
+    }
+    match (told.is_empty(), document.exit) {
+        (true, 0) => "no flow was wrong at any time".into(),
+        (true, _) => "no flow was seen to be wrong while watched".into(),
+        (false, _) => format!("no attempt was wrong while watched; {}", told.join("; ")),
+    }
+}
+
+/// Connections that a person should look at, those of which the same is told together: those that did not survive first.
+pub fn held(watch: &WatchInfo) -> Vec<Group<'_>> {
+    let (survived, troubled): (Vec<&Established>, Vec<&Established>) =
+        watch.established.iter().filter(|held| !is_calm(held)).partition(|held| held.fate == Fate::Survived);
+    let tell = |held: &&'_ Established| fate(held);
+    let mut groups = groups::by_sentence(troubled.iter().map(|held| (&held.flow, tell(held))));
+    groups.extend(groups::by_pattern(survived.iter().map(|held| (&held.flow, remark_on_survivor(held)))));
+    groups
+}
+
+/// A healthy connection has a longest gap like any other: its remark is all there is to tell.
+fn remark_on_survivor(held: &Established) -> String {
+    let note = held.note.as_ref().map(|note| format!("; {note}")).unwrap_or_default();
+    format!("survived{note}")
 }
 
 /// What was not observed, with what was not wrong besides: `no window in 40 flows; at most 2.3 s of 95 s not observed (34
@@ -361,7 +415,7 @@ pub fn known(known: &KnownInfo) -> String {
 mod tests {
     use super::*;
     use crate::model::watch::{Budgets, Unobserved};
-    use crate::report::fixture::{pipeline, watched};
+    use crate::report::fixture::{pipeline, troubled, watched};
 
     #[test]
     fn what_was_not_observed_is_told_with_what_it_makes_of_the_watch() {
@@ -428,6 +482,70 @@ mod tests {
     }
 
     #[test]
+    fn no_report_says_that_nothing_was_wrong_beside_an_exit_code_that_says_otherwise() {
+        let style = crate::report::terminal::Style { width: 400, ..Default::default() };
+        let mut kinds = vec![("watched", watched()), ("pipeline", pipeline()), ("troubled", troubled())];
+        for (_, document) in &mut kinds[1..] {
+            document.watch = watched().watch;
+        }
+        for (what, document) in &kinds {
+            for exit in [0, 5, 6, 7, 10, 11] {
+                let document = Document { exit, ..document.clone() };
+                let mut reports: [(&str, Vec<u8>); 4] =
+                    ["terminal", "JUnit", "Markdown", "HTML"].map(|name| (name, Vec::new()));
+                crate::report::terminal::render(&document, style, &mut reports[0].1).unwrap();
+                crate::report::junit::render(&document, &mut reports[1].1).unwrap();
+                crate::report::markdown::render(&document, &mut reports[2].1).unwrap();
+                crate::report::html::render(&document, &mut reports[3].1).unwrap();
+                let finding = document.stages.iter().any(|stage| !stage.findings.is_empty());
+                for (name, bytes) in reports {
+                    let text = String::from_utf8(bytes).unwrap();
+                    let calm = text.contains("no flow was wrong at any time");
+                    assert!(!calm || (exit == 0 && !finding), "{what}, exit {exit}, {name}");
+                }
+            }
+        }
+        let quiet = Document { watch: watched().watch, ..pipeline() };
+        assert_eq!(no_flow_was_wrong(&quiet), "no flow was wrong at any time", "the exit code is 0");
+    }
+
+    #[test]
+    fn flows_that_are_findings_are_told_together_and_the_others_each() {
+        let mut document = watched();
+        let stage = document.stages.last_mut().unwrap();
+        let finding = stage.findings[0].clone();
+        for (place, cell) in stage.cells.iter_mut().filter(|cell| cell.flow.from == "impostor").enumerate() {
+            let mut window = finding.windows[1].clone();
+            window.attempts += place as u32;
+            cell.windows.push(window);
+            stage.findings.push(Finding { flow: cell.flow.clone(), ..finding.clone() });
+        }
+        let count = stage.findings.len();
+        let (found, others) = found_and_others(&document);
+        let [one] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!((one.call, one.group.flows.len()), (Call::Leak, count));
+        assert!(one.group.sentence.contains("seen by 3 to "), "{}", one.group.sentence);
+        assert_eq!(others.len(), 3);
+        assert_eq!(count + others.len(), flows(&document).len(), "none is left out");
+    }
+
+    #[test]
+    fn healthy_connections_with_one_remark_are_one_line() {
+        let mut watch = watched().watch.unwrap();
+        let survivor = watch.established[1].clone();
+        for ms in 1..=60 {
+            let note = format!("for {ms} ms of a silence the agent of one end could not see");
+            watch.established.push(Established { note: Some(note), ..survivor.clone() });
+        }
+        let told: Vec<(usize, String)> =
+            held(&watch).into_iter().map(|group| (group.flows.len(), group.sentence)).collect();
+        assert_eq!(told.len(), 5, "{told:?}");
+        assert!(told[0].1.starts_with("stalled"), "what did not survive comes first: {told:?}");
+        let last = (60, "survived; for 1 to 60 ms of a silence the agent of one end could not see".to_owned());
+        assert_eq!(told[4], last);
+    }
+
+    #[test]
     fn flows_that_count_come_first_and_windows_are_added_up() {
         let document = watched();
         let told: Vec<String> =
@@ -435,12 +553,12 @@ mod tests {
         assert_eq!(
             told,
             [
-                "LEAK intruder -> data-store-2:9000/tcp: leak in 1 window, 200 ms to 400 ms, seen by 3 attempts: more \
-                 than its budget",
-                "UNSURE plain -> impostor:8080/tcp: outage in 1 window, 1.9 s to 2.1 s, seen by 20 attempts: perhaps \
-                 more than its budget, perhaps not",
-                "budget ai-processing -> data-store-1:5432/tcp: outage in 2 windows, 700 ms to 1.1 s together, seen by \
-                 9 attempts: within its budget",
+                "LEAK intruder -> data-store-2:9000/tcp: leak in 1 window, at least 200 ms and at most 400 ms, \
+                 seen by 3 attempts: more than its budget",
+                "UNSURE plain -> impostor:8080/tcp: outage in 1 window, at least 1.9 s and at most 2.1 s, seen by 20 \
+                 attempts: perhaps more than its budget, perhaps not",
+                "budget ai-processing -> data-store-1:5432/tcp: outage in 2 windows, at least 700 ms and at most 1.1 s \
+                 together, seen by 9 attempts: within its budget",
                 "known data-store-1 -> impostor:8080/tcp: outage in 1 window, at least 3.0 s, seen by 31 attempts: \
                  known, and put up with",
             ]

@@ -5,6 +5,7 @@ use std::io::Read;
 use super::Order;
 use super::assemble::{self, Judged};
 use super::pipeline::Temper;
+use super::wall_clock;
 use crate::clock;
 use crate::fabric::{Happened, Surveyed};
 use crate::judge;
@@ -109,6 +110,7 @@ impl<'a> Draft<'a> {
 
     pub(super) fn add(&mut self, judged: Judged<'_>) {
         let mut stage = assemble::stage(judged, self.began);
+        wall_clock::add_wall_clock_times(&mut stage, &self.document.started);
         // The watched stage is the last, and its watch is over by then.
         if let Some(watch) = &mut self.document.watch {
             watch.unobserved = judge::unobserved(&stage.cells, watch.budgets.max_unobserved_us);

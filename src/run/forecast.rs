@@ -132,6 +132,8 @@ fn finding(
         next,
         subject: Subject::Flow,
         seen: None,
+        passing: None,
+        time_to_enforce_us: None,
         windows: Vec::new(),
     }
 }

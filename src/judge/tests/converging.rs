@@ -1,6 +1,7 @@
 //! When a stage ends, what counts as late, and what holds it up.
 
 use super::*;
+use crate::model::finding::Passing;
 
 #[test]
 fn a_policy_enforced_late_converges_with_the_time_it_took() {
@@ -102,7 +103,21 @@ fn enforcement_later_than_allowed_is_a_finding_though_it_came() {
         let judgement = judged(&script, &judge, now, "x", "s");
         assert_eq!(judgement.call(), call, "{limit:?}");
         assert_eq!(judgement.passing, (call == Call::Leak).then_some(Passing::Late));
+        assert!(judgement.windows[0].before_convergence, "time to enforce, whatever comes of it");
     }
+}
+
+#[test]
+fn a_flow_that_is_never_enforced_has_no_window_and_is_a_finding_all_the_same() {
+    let mut script = pods();
+    script.rules.converge_within = 500 * MS;
+    let mut judge = script.judge(meant(&script));
+    let now = script.play(&mut judge);
+    assert_eq!(judge.ending(now), Ending::TimedOut);
+    let judgement = judged(&script, &judge, now, "x", "s");
+    assert_eq!((judgement.call(), judgement.passing), (Call::Leak, None));
+    let [window] = &judgement.windows[..] else { panic!("{:?}", judgement.windows) };
+    assert!(window.before_convergence && window.right_after_us.is_none(), "{window:?}");
 }
 
 #[test]

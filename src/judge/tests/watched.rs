@@ -37,6 +37,7 @@ fn after_convergence_nothing_is_forgiven() {
         assert_eq!(judgement.call(), call, "{why}: {judgement:?}");
         let [window] = &judgement.windows[..] else { panic!("{why}: {:?}", judgement.windows) };
         assert_eq!(window.attempts, attempts, "{why}");
+        assert!(!window.before_convergence, "{why}");
         let (before, after) = (window.right_before_us.unwrap(), window.right_after_us.unwrap());
         assert_eq!(after - before, u64::from(attempts + 1) * 20_000, "{why}: the bounds are the attempts around it");
         assert_eq!(window.last_wrong_us - window.first_wrong_us, u64::from(attempts - 1) * 20_000, "{why}");

@@ -26,6 +26,8 @@ fn window(from_us: u64, lasted_us: u64) -> Window {
         attempts: 9,
         persistent: 0,
         standing: Standing::Counted,
+        before_convergence: false,
+        first_wrong_at: None,
         beside: Vec::new(),
         drops: Vec::new(),
     }

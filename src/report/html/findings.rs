@@ -10,6 +10,7 @@ use crate::model::verdict::{Intent, Meaning, Verdict};
 use super::super::finding_groups::{self, FindingGroup};
 use super::super::groups;
 use super::super::mark::Mark;
+use super::super::summary;
 use super::{class, prose, safe, stage};
 
 /// The section.
@@ -18,8 +19,10 @@ pub fn section(document: &Document) -> Markup {
     html! {
         section #findings aria-labelledby="findings-title" {
             h2 #findings-title { "Findings" }
-            @if none && document.causes.is_empty() {
-                p { "Nothing to look at: every cell was seen, and is as it should be." }
+            @if none && document.exit == 0 {
+                p { (nothing(document)) }
+            } @else if none && document.causes.is_empty() {
+                p { (prose(&summary::exit(document))) "." }
             } @else if none {
                 ul { @for cause in &document.causes { li { (prose(&cause.what)) } } }
             }
@@ -38,6 +41,14 @@ pub fn section(document: &Document) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// That there is nothing to look at. Every cell was seen, unless a watch could not observe one for a while.
+fn nothing(document: &Document) -> &'static str {
+    match document.watch.as_ref().and_then(|watch| watch.unobserved) {
+        None => "Nothing to look at: every cell was seen, and is as it should be.",
+        Some(_) => "Nothing to look at: every cell is as it should be, as far as it was observed.",
     }
 }
 
@@ -74,7 +85,17 @@ fn card(stage: &Stage, group: &FindingGroup) -> Markup {
                 div { dt { "blame" } dd { (prose(&told.blame)) } }
                 @if !told.because.is_empty() { div { dt { "because" } dd { (prose(&told.because)) } } }
                 @if !told.next.is_empty() { div { dt { "next" } dd { strong { (prose(&told.next)) } } } }
-                @for window in &told.windows { div { dt { "window" } dd { (safe(window)) } } }
+                @if let Some(took_effect) = &told.took_effect { div { dt { "took effect" } dd { (safe(took_effect)) } } }
+                @for window in &told.windows {
+                    div { dt { "window" }
+                        dd { (safe(&window.sentence))
+                            @if !window.beside.is_empty() {
+                                ". At that time:"
+                                ul .beside { @for one in &window.beside { li { (safe(one)) } } }
+                            }
+                        }
+                    }
+                }
                 div { dt { "stage" } dd { (safe(&stage.name)) } }
             }
         }

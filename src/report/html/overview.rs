@@ -28,6 +28,7 @@ pub fn header(document: &Document) -> Markup {
             @if let Some(why) = &document.aborted {
                 p .banner .leak { strong { "STOPPED" } " the run ended early: " (prose(why)) }
             }
+            @for lead in summary::lead(document) { p .lead { strong { (prose(&lead)) } } }
             p .result { (summary::counts(&document.counts)) "; " strong { (prose(&summary::exit(document))) } }
             (tiles(&document.counts))
             @if let Some(unstated) = summary::unstated(&document.counts) { p .soft { (unstated) } }
@@ -88,7 +89,9 @@ fn phases(document: &Document) -> Markup {
     let scale = Scale::new(0, end.max(document.took_us));
     html! {
         figure .phases {
-            figcaption { "Took " strong { (human_us(document.took_us)) } }
+            figcaption { "Took " strong { (human_us(document.took_us)) }
+                @if summary::tear_down(document).is_none() { ", tear-down not counted" }
+            }
             svg width="100%" height="14" aria-hidden="true" {
                 @for (place, phase) in document.phases.iter().enumerate() {
                     rect .{ "phase p" (place % 6) } x=(scale.at(phase.began_us)) y="0" height="14"

@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::model::finding::Call;
 use crate::model::happening::{About, Beside, Lies};
+use crate::model::watch::{Unobserved, WatchInfo};
 use crate::report::fixture::{ClosedPipe, happened, hour, mesh, nasty, pipeline, spring, troubled, watched};
 use crate::report::watched as words;
 
@@ -92,12 +93,57 @@ fn every_finding_stands_in_the_page_with_its_readings_and_what_to_do_next() {
     let document = troubled();
     let page = rendered(&document);
     for finding in document.stages.iter().flat_map(|stage| &stage.findings) {
-        let told = story::tell(finding);
-        for text in [finding.flow.to_string(), told.blame, told.because, told.next].iter().chain(&told.windows) {
+        let told = story::tell(finding, &crate::report::wrong_times::Context::of(&document));
+        for text in [finding.flow.to_string(), told.blame, told.because, told.next]
+            .iter()
+            .chain(&told.took_effect)
+            .chain(told.windows.iter().map(|window| &window.sentence))
+        {
             assert!(page.contains(&prose(text).into_string()), "{text} stands in the page");
         }
     }
     assert!(rendered(&pipeline()).contains("Nothing to look at"), "and where there is nothing, that is said");
+}
+
+#[test]
+fn no_page_says_that_something_is_unsure_and_that_every_cell_was_seen() {
+    for (what, document) in every_kind() {
+        for exit in [0, 4, 5, 6, 7, 10, 11, 130] {
+            // Also a document whose causes were not written down.
+            for causes in [document.causes.clone(), Vec::new()] {
+                let page = rendered(&Document { exit, causes, ..document.clone() });
+                let seen = page.contains("every cell was seen") || page.contains("Nothing to look at");
+                assert!(!seen || (exit == 0 && !page.contains("UNSURE</span>")), "{what}, exit {exit}");
+            }
+        }
+    }
+    let mut quiet = pipeline();
+    quiet.watch = watched().watch.map(|watch| WatchInfo {
+        unobserved: Some(Unobserved { flows: 1, of: 9, longest_us: 9, from_us: 1, until_us: 10, over: 0 }),
+        established: Vec::new(),
+        newborns: Vec::new(),
+        ..watch
+    });
+    let page = rendered(&quiet);
+    assert!(page.contains("as far as it was observed") && !page.contains("every cell was seen"), "within a budget");
+}
+
+#[test]
+fn the_timeline_stands_before_the_findings_where_something_was_wrong_or_watched() {
+    let place = |page: &str, id: &str| page.find(&format!("<section id=\"{id}\"")).unwrap();
+    for (what, document) in every_kind() {
+        let page = rendered(&document);
+        let first = place(&page, "timeline") < place(&page, "findings");
+        let wrong = document.watch.is_some() || page.contains("class=\"solid leak");
+        assert_eq!(first, wrong && what != "pipeline", "{what}");
+    }
+}
+
+#[test]
+fn names_in_the_timeline_and_the_matrix_are_shown_whole() {
+    for line in STYLE.lines().filter(|line| line.contains(".row .name{") || line.contains(".matrix")) {
+        assert!(!line.contains("ellipsis"), "names differ at their ends: {line}");
+    }
 }
 
 #[test]

@@ -24,6 +24,12 @@ pub(super) const TRACK: &str = "22";
 /// One flow's windows over all stages.
 type Rows<'a> = BTreeMap<&'a NamedFlow, Vec<&'a Window>>;
 
+/// Whether it stands before the findings: where something was watched, or wrong beyond its time to enforce. Then it shows at
+/// one look which flows were wrong together, and what happened then.
+pub fn leads(document: &Document) -> bool {
+    document.watch.is_some() || !rows(document).0.is_empty()
+}
+
 /// The section.
 pub fn section(document: &Document) -> Markup {
     let (trouble, settling) = rows(document);
@@ -56,10 +62,14 @@ fn rows(document: &Document) -> (Rows<'_>, Rows<'_>) {
         document.stages.iter().flat_map(|stage| &stage.findings).map(|finding| &finding.flow).collect();
     let watched_from = document.watch.as_ref().map_or(u64::MAX, |watch| watch.from_us);
     let (mut trouble, mut settling) = (Rows::new(), Rows::new());
-    for cell in document.stages.iter().flat_map(|stage| &stage.cells) {
+    let cells = document.stages.iter().flat_map(|stage| stage.cells.iter().map(move |cell| (stage, cell)));
+    for (stage, cell) in cells {
         for window in &cell.windows {
             let late = window.last_wrong_us >= watched_from;
-            let rows = if late || found.contains(&cell.flow) { &mut trouble } else { &mut settling };
+            // Where the stage converged, what was wrong before that is time to enforce.
+            let enforced = window.before_convergence && matches!(stage.convergence, Convergence::Converged { .. });
+            let wrong = late || (found.contains(&cell.flow) && !enforced);
+            let rows = if wrong { &mut trouble } else { &mut settling };
             rows.entry(&cell.flow).or_default().push(window);
         }
     }

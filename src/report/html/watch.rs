@@ -1,10 +1,13 @@
 //! The watch: how well it could be seen, the flows that were wrong, the connections that were held open, and the pods
 //! that were born meanwhile.
 
+use std::collections::HashSet;
+
 use maud::{Markup, html};
 
 use crate::model::document::Document;
 use crate::model::finding::{Call, Window};
+use crate::model::flow::NamedFlow;
 use crate::model::happening::Happening;
 use crate::model::watch::{Established, Fate, Newborn, Standing, WatchInfo};
 
@@ -53,6 +56,8 @@ fn command(watch: &WatchInfo) -> Markup {
 
 fn flows(document: &Document) -> Markup {
     let flows = watched::flows(document);
+    let (found, _) = watched::found_and_others(document);
+    let found: HashSet<&NamedFlow> = found.into_iter().flat_map(|found| found.group.flows).collect();
     html! {
         h3 { "Flows that were wrong" }
         @if flows.is_empty() {
@@ -72,7 +77,8 @@ fn flows(document: &Document) -> Markup {
                             }
                         }
                     }
-                    tbody { @for flow in &flows { (row(flow, &document.events)) } }
+                    // What happened beside windows of a finding stands with the finding.
+                    tbody { @for flow in &flows { (row(flow, if found.contains(flow.flow) { &[] } else { &document.events })) } }
                 }
             }
         }
@@ -144,7 +150,7 @@ fn established(watch: &WatchInfo) -> Markup {
             }
         }
     };
-    let (calm, told): (Vec<_>, Vec<_>) = watch.established.iter().partition(|one| watched::is_calm(one));
+    let (calm, told): (Vec<_>, Vec<_>) = watch.established.iter().partition(|one| one.fate == Fate::Survived);
     html! {
         @if let Some(sentence) = watched::established(watch) {
             h3 { "Connections held open" }

@@ -58,7 +58,11 @@ impl Lines {
                 None
             }
             Event::Watching { .. } => Some(if self.windows > 0 { PAUSE } else { WATCH_PAUSE }),
-            Event::PhaseBegan { .. } | Event::Progress { .. } | Event::Seen { .. } | Event::Note { .. } => Some(PAUSE),
+            Event::PhaseBegan { .. }
+            | Event::Progress { .. }
+            | Event::Waiting { .. }
+            | Event::Seen { .. }
+            | Event::Note { .. } => Some(PAUSE),
         };
         state.take(event.clone(), elapsed);
         let lasts = state.phase_took(elapsed) >= PATIENCE;
@@ -110,9 +114,19 @@ mod tests {
             (Event::Progress { done: 3 }, 400, None, "it has not lasted yet"),
             (Event::PhaseEnded { took: MS(500) }, 500, None, "and was short"),
             (began("baseline"), 500, None, "the next"),
-            (Event::Progress { done: 1 }, 1_600, Some("baseline: 1 of 9, 1.1 s"), "lasts longer than a second"),
+            (
+                Event::Progress { done: 1 },
+                1_600,
+                Some("baseline: 1 of 9 flows right, 1.1 s"),
+                "lasts longer than a second",
+            ),
             (Event::Progress { done: 2 }, 1_700, None, "but not every count is told"),
-            (Event::Progress { done: 3 }, 6_600, Some("baseline: 3 of 9, 6.1 s"), "only one every five seconds"),
+            (
+                Event::Progress { done: 3 },
+                6_600,
+                Some("baseline: 3 of 9 flows right, 6.1 s"),
+                "only one every five seconds",
+            ),
             (Event::PhaseEnded { took: MS(6_200) }, 6_700, Some("baseline: done after 6.2 s"), "and its end"),
         ];
         for (event, at, expected, why) in table {

@@ -22,6 +22,7 @@ struct Phase {
     began: Duration,
     done: u64,
     total: Option<u64>,
+    waiting: Option<String>,
 }
 
 impl State {
@@ -29,13 +30,19 @@ impl State {
     pub fn take(&mut self, event: Event, elapsed: Duration) {
         match event {
             Event::PhaseBegan { phase, total } => {
-                self.phase = Some(Phase { name: phase, began: elapsed, done: 0, total });
+                self.phase = Some(Phase { name: phase, began: elapsed, done: 0, total, waiting: None });
                 self.seen = None;
                 self.live = None;
             }
             Event::Progress { done } => {
                 if let Some(phase) = &mut self.phase {
                     phase.done = done;
+                    phase.waiting = None;
+                }
+            }
+            Event::Waiting { what } => {
+                if let Some(phase) = &mut self.phase {
+                    phase.waiting = Some(what);
                 }
             }
             Event::PhaseEnded { .. } => {
@@ -77,16 +84,23 @@ impl State {
         lines
     }
 
-    /// All in one line: `policies: 57 of 60, 1.3 s; last seen: LEAK a -> b:80/tcp`. Empty between phases.
+    /// All in one line: `policies: 57 of 60 flows right, 1.3 s; last seen: LEAK a -> b:80/tcp`. Empty between phases.
     pub fn line(&self, elapsed: Duration) -> String {
         let Some(phase) = &self.phase else { return String::new() };
         if let Some(live) = &self.live {
             return harmless(&format!("{}: {}", phase.name, live.summary()), Charset::Unicode);
         }
-        let count = match (phase.done, phase.total) {
-            (done, Some(total)) => format!(": {} of {}", number(done), number(total)),
-            (0, None) => String::new(),
-            (done, None) => format!(": {}", number(done)),
+        // Agents are waited for until they answer; in any other phase, flows until they are what they should be.
+        let (counted, awaited) = match phase.name.as_str() {
+            "agents" => ("agents answer", "agents to answer"),
+            _ => ("flows right", "flows to be right"),
+        };
+        let count = match (&phase.waiting, phase.done, phase.total) {
+            (Some(waiting), ..) => format!(": {waiting}"),
+            (None, 0, Some(total)) => format!(": waiting for {} {awaited}", number(total)),
+            (None, done, Some(total)) => format!(": {} of {} {counted}", number(done), number(total)),
+            (None, 0, None) => String::new(),
+            (None, done, None) => format!(": {} {counted}", number(done)),
         };
         let took = human(self.phase_took(elapsed));
         let seen = self.seen.as_ref().map(|seen| format!("; last seen: {seen}")).unwrap_or_default();
@@ -107,18 +121,34 @@ mod tests {
         assert_eq!(state.line(at(0)), "", "nothing has begun");
         let table = [
             (Event::PhaseBegan { phase: "world".into(), total: None }, 100, "world, 0 ms", "a phase begins"),
-            (Event::Progress { done: 4 }, 1_300, "world: 4, 1.2 s", "counted without an end"),
+            (
+                Event::Waiting { what: "4 of 9 pods run".into() },
+                1_300,
+                "world: 4 of 9 pods run, 1.2 s",
+                "what is waited for",
+            ),
+            (
+                Event::PhaseBegan { phase: "agents".into(), total: Some(9) },
+                1_300,
+                "agents: waiting for 9 agents to answer, 0 ms",
+                "agents",
+            ),
             (
                 Event::PhaseBegan { phase: "policies".into(), total: Some(9_900) },
                 2_000,
-                "policies: 0 of 9,900, 0 ms",
+                "policies: waiting for 9,900 flows to be right, 0 ms",
                 "the next",
             ),
-            (Event::Progress { done: 9_000 }, 3_000, "policies: 9,000 of 9,900, 1.0 s", "counted up to an end"),
+            (
+                Event::Progress { done: 9_000 },
+                3_000,
+                "policies: 9,000 of 9,900 flows right, 1.0 s",
+                "counted up to an end",
+            ),
             (
                 Event::Seen { flow: flow("a", "b", "80/tcp"), call: Call::Leak },
                 3_000,
-                "policies: 9,000 of 9,900, 1.0 s; last seen: LEAK a -> b:80/tcp",
+                "policies: 9,000 of 9,900 flows right, 1.0 s; last seen: LEAK a -> b:80/tcp",
                 "trouble is named",
             ),
             (Event::PhaseEnded { took: at(1_000) }, 3_000, "", "and between phases there is nothing to say"),

@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::model::document::{Cell, Stage};
+use crate::model::finding::Window;
 
 use super::super::duration::human_us;
 use super::super::mark::role_of;
@@ -23,7 +24,9 @@ pub fn render(stage: &Stage, page: &mut Page) -> io::Result<()> {
         if let Some(witness) = &cell.witness {
             page.text(page::INDENT + 2, &format!("witness: {}", story::witness(witness)))?;
         }
-        for window in &cell.windows {
+        // What was wrong before convergence is in the time to enforce; where that is not known, it is all there is.
+        let told = |window: &&Window| !window.before_convergence || cell.time_to_enforce_us.is_none();
+        for window in cell.windows.iter().filter(told) {
             page.text(page::INDENT + 2, &format!("window: {}", story::window(window)))?;
         }
         if let Some(note) = &cell.note {

@@ -4,6 +4,7 @@ use std::io;
 
 use super::super::finding_groups::FindingGroup;
 use super::super::mark::role_of;
+use super::super::watched;
 use super::{LISTED_FINDINGS, Page, Verbosity, page};
 
 /// Writes findings, gravest first as they come.
@@ -34,8 +35,15 @@ pub fn render(groups: &[FindingGroup], page: &mut Page) -> io::Result<()> {
                 page.text(page::INDENT, &format!("{lead}: {text}"))?;
             }
         }
+        if let Some(took_effect) = &told.took_effect {
+            page.text(page::INDENT, &format!("took effect: {took_effect}"))?;
+        }
         for window in &told.windows {
-            page.text(page::INDENT, &format!("window: {window}"))?;
+            page.text(page::INDENT, &format!("window: {}", window.sentence))?;
+            let named = if page.style().verbosity == Verbosity::Verbose { usize::MAX } else { watched::NAMED };
+            if let Some(changed) = window.changed(named) {
+                page.text(page::INDENT + 2, &changed)?;
+            }
         }
     }
     Ok(())

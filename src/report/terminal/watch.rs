@@ -8,6 +8,7 @@ use crate::model::watch::{Standing, WatchInfo};
 use super::super::mark::role_of;
 use super::super::paint::Role;
 use super::super::text::plural;
+use super::super::watched::Found;
 use super::super::{story, watched};
 use super::{LISTED_FINDINGS, LISTED_REMARKS, Page, Verbosity, page};
 
@@ -43,7 +44,18 @@ pub fn render(document: &Document, watch: &WatchInfo, page: &mut Page) -> io::Re
 fn flows(document: &Document, verbose: bool, page: &mut Page) -> io::Result<()> {
     let flows = watched::flows(document);
     if flows.is_empty() {
-        return page.entry("ok", Role::Allowed, &watched::no_flow_was_wrong(document));
+        let (word, role) = if document.exit == 0 { ("ok", Role::Allowed) } else { ("watch", Role::Faint) };
+        return page.entry(word, role, &watched::no_flow_was_wrong(document));
+    }
+    // Findings have told their windows.
+    let (found, flows) = if verbose { (Vec::new(), flows) } else { watched::found_and_others(document) };
+    for Found { call, group } in &found {
+        let whose = match group.flows.as_slice() {
+            [flow] => flow.to_string(),
+            many => format!("{}, each told above", plural(many.len() as u64, "flow", "flows")),
+        };
+        page.entry(call.word(), role_of(*call), &whose)?;
+        page.text(page::INDENT, &group.sentence)?;
     }
     let limit = if verbose { usize::MAX } else { LISTED_FINDINGS };
     for flow in flows.iter().take(limit) {
@@ -78,13 +90,22 @@ fn flows(document: &Document, verbose: bool, page: &mut Page) -> io::Result<()> 
 fn established(watch: &WatchInfo, verbose: bool, page: &mut Page) -> io::Result<()> {
     let Some(sentence) = watched::established(watch) else { return Ok(()) };
     page.entry("open", Role::Faint, &sentence)?;
-    let worth_telling = watch.established.iter().filter(|one| verbose || !watched::is_calm(one));
-    let told: Vec<_> = worth_telling.collect();
-    let limit = if verbose { usize::MAX } else { LISTED_FINDINGS };
-    for one in told.iter().take(limit) {
-        page.text(page::INDENT + 2, &format!("{}: {}", one.flow, watched::fate(one)))?;
+    if verbose {
+        let mut all = watch.established.iter();
+        return all.try_for_each(|one| page.text(page::INDENT + 2, &format!("{}: {}", one.flow, watched::fate(one))));
     }
-    more(told.len().saturating_sub(limit), page)
+    let groups = watched::held(watch);
+    for group in groups.iter().take(LISTED_FINDINGS) {
+        match group.flows.as_slice() {
+            [flow] => page.text(page::INDENT + 2, &format!("{flow}: {}", group.sentence))?,
+            many => {
+                let many = plural(many.len() as u64, "connection", "connections");
+                page.text(page::INDENT + 2, &format!("{many}: {}", group.sentence))?;
+                page.flows(&group.flows, LISTED_REMARKS)?;
+            }
+        }
+    }
+    more(groups.len().saturating_sub(LISTED_FINDINGS), page)
 }
 
 fn newborns(watch: &WatchInfo, verbose: bool, page: &mut Page) -> io::Result<()> {

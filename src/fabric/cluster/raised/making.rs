@@ -161,7 +161,9 @@ impl Raised {
     pub(super) async fn make_pods(&mut self, wanted: Vec<Wanted>, listener: &dyn Listener) -> Result<(), ClusterError> {
         let created = join_all(wanted.iter().map(|wanted| self.make_pod(wanted))).await;
         let created: Result<Vec<String>, ClusterError> = created.into_iter().collect();
-        let told = |running: usize| listener.hear(Event::Progress { done: running as u64 });
+        let told = |running: usize| {
+            listener.hear(Event::Waiting { what: format!("{running} of {} pods run", wanted.len()) });
+        };
         let waiting = Waiting {
             patience: PODS_WITHIN,
             image: &self.options.image,
