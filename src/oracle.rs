@@ -23,6 +23,8 @@
 //!
 //! A flow to a Service means what the flows to the pods behind it mean, if all of these mean the same.
 //!
+//! A meaning that could be the opposite with another address in the place of a planned one says so: see `planned`.
+//!
 //! Nothing here does I/O, reads a clock or can panic.
 
 mod aims;
@@ -32,6 +34,7 @@ mod group;
 mod index;
 mod labels;
 mod peers;
+mod planned;
 mod ports;
 mod predict;
 mod services;

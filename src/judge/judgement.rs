@@ -84,6 +84,7 @@ impl Judgement {
             meaning,
             egress,
             ingress,
+            planned: Vec::new(),
             reality: self.observation,
             verdict: self.verdict,
             call: self.row.call,

@@ -16,7 +16,7 @@ use super::happening::Happening;
 use super::labels::Labels;
 use super::observation::{Blindness, Observation, Witness};
 use super::port::ServedPort;
-use super::prediction::Reason;
+use super::prediction::{PlannedAddress, Reason};
 use super::verdict::{DenyForm, Intent, Meaning, Verdict};
 use super::watch::{Gap, KnownInfo, Standing, WatchInfo};
 
@@ -279,6 +279,9 @@ pub struct Cell {
     pub egress: u32,
     /// The reason on the destination's side, likewise.
     pub ingress: u32,
+    /// The addresses chosen by leakproof that `meaning` rests on: with others it could be the opposite.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub planned: Vec<PlannedAddress>,
     /// What was seen in the final window.
     pub reality: Observation,
     /// The verdict on reality; none where it was not seen.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::document::{Counts, ScenarioInfo};
 use super::finding::{Call, Finding};
 use super::flow::NamedFlow;
-use super::prediction::Reason;
+use super::prediction::{PlannedAddress, Reason};
 use super::verdict::{Intent, Meaning};
 
 /// The format this version writes; the number changes only where a reader of the old one would be misled.
@@ -66,4 +66,7 @@ pub struct Foreseen {
     pub egress: u32,
     /// The reason on the destination's side, likewise.
     pub ingress: u32,
+    /// The addresses chosen by leakproof that `meaning` rests on: with others it could be the opposite.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub planned: Vec<PlannedAddress>,
 }

@@ -1,9 +1,12 @@
 //! Meaning with its reasons.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::endpoint::EndpointId;
 use super::flow::FlowId;
 use super::matrix::Matrix;
 use super::reasons::Reasons;
@@ -30,12 +33,39 @@ pub struct ReasonId(pub u32);
 pub struct Predictions {
     matrix: Matrix<Prediction>,
     reasons: Reasons,
+    planned: BTreeMap<FlowId, Vec<(EndpointId, IpAddr)>>,
+}
+
+/// An address that leakproof chose, since the scenario leaves it out, and on which the meaning of a flow rests: with another
+/// one the same policies could say the opposite.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PlannedAddress {
+    /// Whose.
+    pub endpoint: String,
+    /// The address.
+    pub address: IpAddr,
+}
+
+impl fmt::Display for PlannedAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, the address that leakproof chose for {}", self.address, self.endpoint)
+    }
 }
 
 impl Predictions {
     /// Joins the matrix with the reasons its predictions name.
     pub fn new(matrix: Matrix<Prediction>, reasons: impl Into<Reasons>) -> Self {
-        Self { matrix, reasons: reasons.into() }
+        Self { matrix, reasons: reasons.into(), planned: BTreeMap::new() }
+    }
+
+    /// The same, with the planned addresses that meanings rest on.
+    pub fn resting(self, planned: BTreeMap<FlowId, Vec<(EndpointId, IpAddr)>>) -> Self {
+        Self { planned, ..self }
+    }
+
+    /// The planned addresses that the meaning of a cell rests on, each with its endpoint.
+    pub fn planned(&self, id: FlowId) -> &[(EndpointId, IpAddr)] {
+        self.planned.get(&id).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// The matrix.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::aims::Aims;
-use super::services;
 use super::side::reasons_of_side;
 use super::view::View;
+use super::{planned, services};
 use crate::model::flow::CellSet;
 use crate::model::matrix::Matrix;
 use crate::model::prediction::{Direction, Prediction, Predictions, ReasonId};
@@ -23,7 +23,9 @@ use crate::scenario::world::World;
 ///
 /// A flow to a Service is judged after the translation of its address: see `services`.
 pub fn predict(world: &World, cells: &Arc<CellSet>) -> Predictions {
-    services::predict(world, cells).unwrap_or_else(|| predict_direct(world, cells))
+    let predictions = services::predict(world, cells).unwrap_or_else(|| predict_direct(world, cells));
+    let resting = planned::resting(world, &predictions);
+    predictions.resting(resting)
 }
 
 /// The same where no cell leads to a Service.

@@ -40,7 +40,7 @@ pub(in crate::oracle) fn predict(world: &World, cells: &Arc<CellSet>) -> Option<
 }
 
 /// The flows that one to a Service may become; none where it leads to none.
-fn translated(world: &World, flow: &Flow) -> Option<Vec<Flow>> {
+pub(in crate::oracle) fn translated(world: &World, flow: &Flow) -> Option<Vec<Flow>> {
     let service = world.services.get(&flow.destination)?;
     let target = service.ports.iter().find(|port| port.port == flow.port).map(|port| port.behind());
     let behind = world.behind(service);

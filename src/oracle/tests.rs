@@ -6,6 +6,7 @@ mod edges;
 mod generated;
 mod grid;
 mod naive;
+mod planned;
 mod services;
 mod story;
 

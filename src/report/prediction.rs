@@ -1,5 +1,6 @@
 //! What a scenario's policies mean, for people at a terminal: a matrix per stage, and where meaning is not intent.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use crate::exit;
@@ -15,6 +16,9 @@ use super::paint::Role;
 use super::terminal::{LISTED_FINDINGS, Page, Style, Verbosity, findings, grouped, matrix, page};
 use super::text::{number, plural};
 use super::{story, summary};
+
+/// So many addresses that leakproof chose are named.
+const SHOWN: usize = 8;
 
 /// Writes what is foreseen.
 ///
@@ -57,6 +61,10 @@ fn outlook<'a>(stage: &'a Outlook, page: &mut Page) -> io::Result<()> {
     for group in unknown {
         grouped("UNSURE", Role::Unsure, &group, LISTED_FINDINGS, page)?;
     }
+    if let Some(note) = planned(stage) {
+        page.blank()?;
+        page.text(2, &note)?;
+    }
     if page.style().verbosity == Verbosity::Verbose {
         page.blank()?;
         for cell in &stage.cells {
@@ -64,6 +72,9 @@ fn outlook<'a>(stage: &'a Outlook, page: &mut Page) -> io::Result<()> {
             let readings = format!("{}, {}", story::intent(cell.intent), story::meaning(cell.meaning));
             page.text(page::INDENT + 2, &readings)?;
             page.text(page::INDENT + 2, &story::reasons(&stage.reasons, cell.egress, cell.ingress))?;
+            if !cell.planned.is_empty() {
+                page.text(page::INDENT + 2, &story::planned(&cell.planned))?;
+            }
         }
     }
     Ok(())
@@ -83,6 +94,28 @@ fn sums(stage: &Outlook) -> String {
         }
     }
     parts.join(", ")
+}
+
+/// Cells whose meaning rests on addresses that leakproof chose.
+fn planned(stage: &Outlook) -> Option<String> {
+    let cells: Vec<&Foreseen> = stage.cells.iter().filter(|cell| !cell.planned.is_empty()).collect();
+    let addresses: BTreeSet<String> = cells
+        .iter()
+        .flat_map(|cell| &cell.planned)
+        .map(|planned| format!("{} {}", planned.endpoint, planned.address))
+        .collect();
+    if cells.is_empty() {
+        return None;
+    }
+    let mut shown: Vec<String> = addresses.iter().take(SHOWN).cloned().collect();
+    let more = addresses.len() - shown.len();
+    shown.extend((more > 0).then(|| format!("{} more", number(more as u64))));
+    Some(format!(
+        "{} on an address that leakproof chose ({}): an `ipBlock` decides, and with another address it could be the \
+         opposite; give `address:` where the block is meant to hold it or not",
+        plural(cells.len() as u64, "cell rests", "cells rest"),
+        shown.join(", ")
+    ))
 }
 
 /// Cells whose meaning is unknown, by what it is unknown for.
@@ -116,6 +149,7 @@ fn conclusion(forecast: &Forecast, page: &mut Page) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::prediction::PlannedAddress;
     use crate::report::fixture::{NASTY, forecast};
     use crate::report::text::Charset;
     use snapbox::{assert_data_eq, str};
@@ -205,6 +239,21 @@ CONTRA  ai-data-pipeline [no network]: 2 contradictions, 5 unjudged, 43 ok of 50
         let stage = &forecast().stages[0];
         let (cells, findings) = (stage.cells.len(), stage.findings.len());
         assert_eq!(text.matches("egress: no policy selects it; ingress: ").count(), cells + findings);
+    }
+
+    #[test]
+    fn cells_that_rest_on_an_address_that_leakproof_chose_are_counted_and_told() {
+        let mut forecast = forecast();
+        let planned = PlannedAddress { endpoint: "intruder".into(), address: "10.244.0.2".parse().unwrap() };
+        for cell in forecast.stages[0].cells.iter_mut().take(2) {
+            cell.planned = vec![planned.clone()];
+        }
+        let text = rendered(&forecast, Style::default());
+        let whole = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(whole.contains("2 cells rest on an address that leakproof chose (intruder 10.244.0.2): "), "{text}");
+        let verbose = rendered(&forecast, Style { verbosity: Verbosity::Verbose, ..Style::default() });
+        let whole = verbose.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(whole.matches("this rests on 10.244.0.2, the address that leakproof chose for intruder").count(), 2);
     }
 
     #[test]

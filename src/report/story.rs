@@ -3,7 +3,7 @@
 use crate::model::document::{Cell, Convergence, Stage};
 use crate::model::finding::{Call, Contradiction, Finding, SeenBy, Window};
 use crate::model::observation::{Observation, Witness};
-use crate::model::prediction::Reason;
+use crate::model::prediction::{PlannedAddress, Reason};
 use crate::model::verdict::{DenyForm, Intent, Meaning};
 
 use super::drops;
@@ -143,6 +143,12 @@ pub fn reason(reason: &Reason) -> String {
             format!("unknown: {} may touch it", list(by.iter().map(ToString::to_string).collect()))
         }
     }
+}
+
+/// On which addresses chosen by leakproof a meaning rests, in words.
+pub fn planned(addresses: &[PlannedAddress]) -> String {
+    let all: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    format!("this rests on {}: with another it could be the opposite", all.join(" and on "))
 }
 
 /// Both sides' reasons of a cell, in words; empty where the stage has none of that number.

@@ -116,7 +116,7 @@ mod tests {
         let told = explain(&scenario, stage, "shop/client", "shop/web", None).unwrap();
         assert_eq!(told[0].flow.to_string(), "client -> shop/web:8080/tcp");
         let one = only(&scenario, &"ops/web->shop/web:8080/tcp".parse().unwrap()).unwrap();
-        assert!(one.stages()[0].cells.len() > 0);
+        assert!(!one.stages()[0].cells.is_empty());
         let refused = explain(&scenario, stage, "client", "web", None).unwrap_err();
         let said = "`web` is the name of several pods of `one-name-in-two-namespaces`; write `ops/web` or `shop/web`";
         assert_eq!(refused.to_string(), said);

@@ -9,11 +9,11 @@ use crate::fabric::Placement;
 use crate::judge::{self, Judgement, Rules, Who};
 use crate::model::document::{Cell, Convergence, EndpointInfo, Settings, Stage};
 use crate::model::endpoint::EndpointId;
-use crate::model::flow::{Flow, FlowId};
+use crate::model::flow::{Flow, FlowId, NamedFlow};
 use crate::model::labels::Labels;
 use crate::model::matrix::Matrix;
 use crate::model::moment::Moment;
-use crate::model::prediction::{Predictions, Reason, ReasonId};
+use crate::model::prediction::{PlannedAddress, Predictions, Reason, ReasonId};
 use crate::model::verdict::{Intent, Meaning};
 use crate::scenario::world::World;
 use crate::scenario::{Change, Scenario};
@@ -104,8 +104,10 @@ pub(super) fn stage(judged: Judged<'_>, began: Moment) -> Stage {
         .iter()
         .map(|(id, flow, judgement)| {
             let prediction = predictions.matrix().get(id);
+            let named = who.named(flow);
             Cell {
-                flow: who.named(flow),
+                planned: planned(predictions, (id, flow), &named),
+                flow: named,
                 intent: intent.get(id).copied().unwrap_or(Intent::Unstated),
                 meaning: prediction.map_or(Meaning::Unknown, |prediction| prediction.meaning),
                 egress: reasons.number(prediction.map(|prediction| prediction.egress)),
@@ -125,7 +127,8 @@ pub(super) fn stage(judged: Judged<'_>, began: Moment) -> Stage {
             }
         })
         .collect();
-    let because = |id: FlowId, _: &Flow| because(predictions, id);
+    let because =
+        |id: FlowId, flow: &Flow| because(predictions, id, &planned(predictions, (id, flow), &who.named(flow)));
     let findings =
         if judged.name == BASELINE { Vec::new() } else { judge::findings(judgements, intent, &meaning, who, because) };
     Stage {
@@ -162,8 +165,19 @@ impl Numbering {
     }
 }
 
+/// The addresses chosen by leakproof that the meaning of a cell rests on. Those of pods behind a Service have its name.
+pub(super) fn planned(
+    predictions: &Predictions,
+    (id, flow): (FlowId, &Flow),
+    named: &NamedFlow,
+) -> Vec<PlannedAddress> {
+    let name = |end: EndpointId| if end == flow.source { &named.from } else { &named.to };
+    let all = predictions.planned(id).iter();
+    all.map(|(end, address)| PlannedAddress { endpoint: name(*end).clone(), address: *address }).collect()
+}
+
 /// Why meaning is what it is, in one sentence.
-pub(super) fn because(predictions: &Predictions, id: FlowId) -> String {
+pub(super) fn because(predictions: &Predictions, id: FlowId, planned: &[PlannedAddress]) -> String {
     let Some(prediction) = predictions.matrix().get(id) else { return String::new() };
     let side = |name: &str, id| match predictions.reason(id) {
         Some(Reason::NoPod) | None => String::new(),
@@ -173,7 +187,8 @@ pub(super) fn because(predictions: &Predictions, id: FlowId) -> String {
         Some(reason @ Reason::Behind { .. }) => format!("at the {name}, {}", crate::report::story::reason(&reason)),
         Some(Reason::Unknown { by }) => format!("at the {name}, {} may touch it and is not understood", list(&by)),
     };
-    let sides = [side("source", prediction.egress), side("destination", prediction.ingress)];
+    let rests = if planned.is_empty() { String::new() } else { crate::report::story::planned(planned) };
+    let sides = [side("source", prediction.egress), side("destination", prediction.ingress), rests];
     sides.into_iter().filter(|side| !side.is_empty()).collect::<Vec<_>>().join("; ")
 }
 

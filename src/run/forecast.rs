@@ -46,9 +46,10 @@ fn outlook(scenario: &Scenario, place: usize, stage: &Stage) -> Outlook {
         let intent = stage.intent.get(id).copied().unwrap_or(Intent::Unstated);
         let named = named(scenario, flow);
         let call = call(intent, prediction.meaning);
+        let planned = assemble::planned(&predictions, (id, flow), &named);
         count(&mut counts, call, intent);
         if call == Call::Contradiction {
-            let because = assemble::because(&predictions, id);
+            let because = assemble::because(&predictions, id, &planned);
             findings.push(finding(scenario, (place, stage), named.clone(), (intent, prediction.meaning), because));
         }
         cells.push(Foreseen {
@@ -58,6 +59,7 @@ fn outlook(scenario: &Scenario, place: usize, stage: &Stage) -> Outlook {
             call,
             egress: reasons.number(Some(prediction.egress)),
             ingress: reasons.number(Some(prediction.ingress)),
+            planned,
         });
     }
     Outlook {
@@ -193,6 +195,34 @@ policies:
         assert!(finding.next.contains("`leakproof explain scenario.yaml web db 5432/tcp`"), "{}", finding.next);
         let open = forecast_of("expect:\n- { from: db, to: web, verdict: denied }\n");
         assert_eq!(findings(&open), [("db -> web:8080/tcp".to_owned(), Blame::PolicyTooOpen)]);
+    }
+
+    #[test]
+    fn a_meaning_that_rests_on_a_chosen_address_says_so() {
+        let forecast = |address: &str, cidr: &str| {
+            let world = WORLD.replace("web: { namespace", &format!("web: {{ {address} namespace"));
+            let rule = format!("ingress: [ {{ from: [ {{ ipBlock: {{ cidr: {cidr} }} }} ] }} ], policyTypes");
+            let rest = "expect:\n- { from: web, to: db, verdict: denied }\n";
+            forecast(&load_str(&format!("{}{rest}", world.replace("policyTypes", &rule)), Strictness::Normal).unwrap())
+        };
+        let chosen = forecast("", "10.244.0.0/16");
+        let [cell, _] = &chosen.stages[0].cells[..] else { panic!("{:?}", chosen.stages[0].cells) };
+        assert_eq!((cell.flow.to_string().as_str(), &cell.planned[..]), ("db -> web:8080/tcp", &[][..]));
+        let json = serde_json::to_value(&chosen).unwrap();
+        let planned = &json["stages"][0]["cells"][1]["planned"];
+        assert_eq!(*planned, serde_json::json!([ { "endpoint": "web", "address": "10.244.2.1" } ]));
+        let because = &chosen.stages[0].findings[0].because;
+        let said =
+            "this rests on 10.244.2.1, the address that leakproof chose for web: with another it could be the opposite";
+        assert!(because.ends_with(said), "{because}");
+        for (address, cidr, why) in [
+            ("address: 10.244.9.9,", "10.244.0.0/16", "the file gives the address"),
+            ("", "0.0.0.0/0", "every address is held"),
+        ] {
+            let given = forecast(address, cidr);
+            assert!(given.stages[0].cells.iter().all(|cell| cell.planned.is_empty()), "{why}");
+            assert!(!given.stages[0].findings[0].because.contains("chose"), "{why}");
+        }
     }
 
     #[test]

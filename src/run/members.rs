@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU16;
 
 use crate::fabric::Realised;
+use crate::model::document::FabricKind;
 use crate::model::endpoint::EndpointId;
 use crate::model::port::{Port, Protocol};
 use crate::probe::Member;
@@ -17,6 +18,10 @@ const UNCALLED: Port = Port { number: NonZeroU16::new(8080).unwrap(), protocol: 
 pub(super) fn settle<R: Realised>(world: &mut World, realised: &R) {
     for (id, placement) in realised.placements() {
         world.set_addresses(*id, placement.addresses);
+    }
+    // A cluster gives each pod an address of its own choice.
+    if realised.info().kind == FabricKind::Cluster {
+        world.planned.clear();
     }
 }
 

@@ -2,11 +2,11 @@
 //!
 //! This is all that oracle and lab are given; each reads it in its own way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::num::NonZeroU16;
 
-use crate::model::endpoint::{Addresses, EndpointId, NodeOrdinal};
+use crate::model::endpoint::{Addresses, EndpointId, Family, NodeOrdinal};
 use crate::model::labels::Labels;
 use crate::model::port::{Port, ServedPort};
 use crate::policy::Policy;
@@ -24,6 +24,8 @@ pub struct World {
     pub services: BTreeMap<EndpointId, Service>,
     /// Policies in force, in order of namespace and name.
     pub policies: Vec<Policy>,
+    /// The addresses that leakproof chose, since the file leaves them out and no cluster gave them.
+    pub planned: BTreeSet<(EndpointId, Family)>,
 }
 
 /// A pod.

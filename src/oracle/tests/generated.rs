@@ -114,7 +114,7 @@ fn stranger() -> impl Strategy<Value = Policy> {
     prop::option::of(prop::sample::select(&NAMESPACES[..])).prop_map(|namespace| unknown("Odd", namespace, "odd"))
 }
 
-fn world() -> impl Strategy<Value = Lab> {
+pub(super) fn world() -> impl Strategy<Value = Lab> {
     let labels = || prop::collection::btree_map("[ab]", "[pqr]?", 0..3);
     let pods = prop::collection::vec((prop::sample::select(&NAMESPACES[..]), labels(), served()), 1..7);
     let outside = prop::collection::vec((1..250_u8, any::<bool>(), served()), 0..3);

@@ -1,7 +1,7 @@
 //! Everybody a scenario names over all its stages, with ids, nodes and addresses.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::{NonZeroU8, NonZeroU16};
 
 use super::addresses::{NODES, OUTSIDE, PER_NODE, Plan, unusable};
@@ -36,6 +36,8 @@ pub(super) struct Cast {
     pub outside: BTreeMap<EndpointId, Outside>,
     /// Every Service.
     pub services: BTreeMap<EndpointId, Service>,
+    /// The addresses that the file leaves out.
+    pub planned: BTreeSet<(EndpointId, Family)>,
     /// IPv4 first.
     pub families: Vec<Family>,
     /// By name, and of pods by `namespace/name` too.
@@ -82,6 +84,7 @@ impl Cast {
             borrowed: BTreeMap::new(),
             outside: BTreeMap::new(),
             services: BTreeMap::new(),
+            planned: BTreeSet::new(),
             families,
             ids,
         };
@@ -190,7 +193,7 @@ impl Cast {
                 log.push(error(Code::TooLarge, message).at(name.span).help("place some with `node:`"));
                 continue;
             };
-            set(&mut addresses, pod.address, pod.address6);
+            self.settle_addresses(id, &mut addresses, pod.address, pod.address6);
             self.homes.insert(id, pod.namespace.span);
             if let Some(like) = &pod.like {
                 let (like, namespace) = (like.value.clone(), pod.namespace.value.clone());
@@ -207,6 +210,20 @@ impl Cast {
         }
     }
 
+    /// Puts the addresses that the file gives in the place of planned ones.
+    fn settle_addresses(
+        &mut self,
+        id: EndpointId,
+        addresses: &mut Addresses,
+        v4: Option<At<Ipv4Addr>>,
+        v6: Option<At<Ipv6Addr>>,
+    ) {
+        let planned = [(Family::V4, v4.is_none()), (Family::V6, v6.is_none())].into_iter();
+        self.planned.extend(planned.filter(|(_, planned)| *planned).map(|(family, _)| (id, family)));
+        addresses.v4 = v4.map(|at| at.value).or(addresses.v4);
+        addresses.v6 = v6.map(|at| at.value).or(addresses.v6);
+    }
+
     fn settle_outside(&mut self, all: &raw::Named<raw::Outside>, plan: &mut Plan, log: &mut Log) {
         let mut all: Vec<_> = all.iter().collect();
         all.sort_by(|a, b| a.0.value.cmp(&b.0.value));
@@ -217,7 +234,7 @@ impl Cast {
                 log.push(error(Code::TooLarge, message).at(name.span));
                 return;
             };
-            set(&mut addresses, outside.address, outside.address6);
+            self.settle_addresses(id, &mut addresses, outside.address, outside.address6);
             self.outside.insert(id, Outside { serves: served(outside.serves.as_ref()), addresses });
         }
     }
@@ -277,11 +294,6 @@ fn named(all: Vec<Defined<'_>>) -> BTreeMap<String, Defined<'_>> {
         _ => one.name.to_owned(),
     };
     all.into_iter().map(|one| (name(&one), one)).collect()
-}
-
-fn set(addresses: &mut Addresses, v4: Option<At<std::net::Ipv4Addr>>, v6: Option<At<std::net::Ipv6Addr>>) {
-    addresses.v4 = v4.map(|at| at.value).or(addresses.v4);
-    addresses.v6 = v6.map(|at| at.value).or(addresses.v6);
 }
 
 fn served(given: Option<&Vec<ServedPort>>) -> Vec<ServedPort> {

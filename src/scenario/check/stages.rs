@@ -66,8 +66,13 @@ pub(super) fn play(
 ) -> Played {
     let namespaces = namespaces(raw, &manifests, log);
     home(cast, &namespaces, log);
-    let mut world =
-        World { namespaces, outside: cast.outside.clone(), services: cast.services.clone(), ..World::default() };
+    let mut world = World {
+        namespaces,
+        outside: cast.outside.clone(),
+        services: cast.services.clone(),
+        planned: cast.planned.clone(),
+        ..World::default()
+    };
     for (name, pod) in &raw.pods {
         if let Some((id, pod)) =
             cast.find_pod(&pod.namespace.value, &name.value).and_then(|id| cast.pods.get(&id).map(|pod| (id, pod)))

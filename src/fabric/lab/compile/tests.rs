@@ -49,6 +49,7 @@ fn world(policies: Vec<NetworkPolicy>) -> World {
         (id, Pod { namespace: namespace.into(), labels: labels(pairs), serves, node, addresses })
     };
     World {
+        planned: Default::default(),
         services: BTreeMap::new(),
         namespaces: [("x", labels(&[("team", "blue")])), ("y", labels(&[("team", "red")]))]
             .map(|(name, labels)| (name.to_owned(), labels))
