@@ -31,7 +31,7 @@ use crate::model::port::{Port, Protocol};
 use crate::model::verdict::Verdict;
 
 /// The version of these messages. Harness and agent must speak the same.
-pub const PROTOCOL: u32 = 5;
+pub const PROTOCOL: u32 = 6;
 
 /// The longest line either side reads, in bytes: a plan for 50,000 cells fits.
 pub const MAX_LINE: usize = 16 * 1024 * 1024;
@@ -272,6 +272,8 @@ pub enum FromAgent {
         id: u64,
         /// The clock, now.
         clock: Moment,
+        /// How long the agent got no processor time so far.
+        starved: Starved,
     },
     /// Records, in order; sent as they come, some milliseconds' worth at a time.
     Records {
@@ -284,6 +286,17 @@ pub enum FromAgent {
         /// Every arrival read and every blindness noticed up to this moment is in this or an earlier message.
         arrived: Moment,
     },
+}
+
+/// How long an agent got no processor time since it began: by how much heartbeats came late, those left out that came almost in
+/// time. In nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Starved {
+    /// The latest of them.
+    pub longest: u64,
+    /// All of them together.
+    pub total: u64,
 }
 
 /// One thing an agent saw. Run-length: one record stands for consecutive attempts with one outcome.

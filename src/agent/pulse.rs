@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::model::moment::{Moment, nanoseconds};
+use crate::wire::Starved;
 
 /// How often it beats at most and at least: bounds the error with which a blind span's beginning is known.
 const BEATS: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(40)];
@@ -36,13 +37,14 @@ pub struct Pulse {
     slack: u64,
     every: u64,
     late: Vec<(Moment, Moment)>,
+    starved: Starved,
 }
 
 impl Pulse {
     /// Starts at `now`.
     pub fn new(now: Moment) -> Self {
         let slack = nanoseconds(SLACK);
-        Self { last: now, slack, every: beats(slack), late: Vec::new() }
+        Self { last: now, slack, every: beats(slack), late: Vec::new(), starved: Starved::default() }
     }
 
     /// Says how late a beat may come, in nanoseconds.
@@ -69,10 +71,18 @@ impl Pulse {
         &self.late
     }
 
+    /// By how much beats were late that are kept, or were, whatever the slack.
+    pub fn starved(&self) -> Starved {
+        self.starved
+    }
+
     fn keep_late(&mut self, now: Moment) {
-        if now.since(self.last) <= Duration::from_nanos(self.every) + LATE {
+        let late = now.0.saturating_sub(self.last.0).saturating_sub(self.every);
+        if late <= nanoseconds(LATE) {
             return;
         }
+        self.starved.longest = self.starved.longest.max(late);
+        self.starved.total = self.starved.total.saturating_add(late);
         self.late.push((self.last, now));
         if self.late.len() > KEPT {
             self.late.sort_by_key(|(from, until)| std::cmp::Reverse(until.since(*from)));
@@ -136,6 +146,23 @@ mod tests {
         }
         assert_eq!(pulse.late().len(), KEPT);
         assert!(pulse.late().contains(&(at(40), at(400))), "the longest is still there");
+    }
+
+    #[test]
+    fn what_it_starved_counts_each_late_beat_once_however_it_was_noticed() {
+        let mut pulse = Pulse::new(at(0));
+        pulse.beat(at(10));
+        pulse.beat(at(45));
+        assert_eq!(pulse.starved(), Starved::default(), "25 ms late is almost in time");
+        pulse.beat(at(85));
+        assert_eq!(pulse.starved(), Starved { longest: 30 * MS, total: 30 * MS }, "less than the slack, and starved");
+        pulse.notice(at(2095));
+        pulse.beat(at(2096));
+        assert_eq!(pulse.starved(), Starved { longest: 2000 * MS, total: 2030 * MS });
+        for turn in 1..=200 {
+            pulse.beat(at(2096 + turn * 110));
+        }
+        assert_eq!(pulse.starved().total, 22_030 * MS, "more than are kept one by one");
     }
 
     #[test]

@@ -165,7 +165,10 @@ async fn tell(
         tokio::select! {
             biased;
             answer = answers.recv() => match answer {
-                Some(Say::Pong(id)) => send(write, &FromAgent::Pong { id, clock: clock::now() }).await?,
+                Some(Say::Pong(id)) => {
+                    let (clock, starved) = (clock::now(), state.starved());
+                    send(write, &FromAgent::Pong { id, clock, starved }).await?;
+                },
                 Some(Say::This(answer)) => send(write, &answer).await?,
                 None => return Ok(()),
             },

@@ -15,6 +15,7 @@ use crate::model::observation::Blindness;
 use super::holder::Served;
 use super::ledger::Ledger;
 use super::pulse::{Blind, Pulse};
+use crate::wire::Starved;
 
 /// Records are sent at most this often,
 pub const SHORTEST_FLUSH: Duration = Duration::from_millis(10);
@@ -96,6 +97,11 @@ impl State {
     /// When the heartbeat came late, by however little.
     pub fn late(&self) -> Vec<(Moment, Moment)> {
         self.pulse.borrow().late().to_vec()
+    }
+
+    /// How long it got no processor time so far.
+    pub fn starved(&self) -> Starved {
+        self.pulse.borrow().starved()
     }
 
     /// Records blindness that the overdue heartbeat has not yet, and gives the moment up to which that was looked at.

@@ -333,9 +333,22 @@ pub struct AgentInfo {
     /// When it could not see.
     #[serde(default)]
     pub blind: Vec<BlindSpan>,
+    /// How long it got no processor time, since it began; none where it never told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starved: Option<StarvedTime>,
     /// Why it was lost, where it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost: Option<String>,
+}
+
+/// By how much an agent's heartbeats were late; those that were late by no more than 25 ms are left out. What of it was too long
+/// to rely on what the agent saw is among its blind spans, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StarvedTime {
+    /// The latest.
+    pub longest_us: u64,
+    /// All together.
+    pub total_us: u64,
 }
 
 /// An interval in which an agent could not see.

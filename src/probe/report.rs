@@ -1,10 +1,11 @@
 //! What is known of one agent itself.
 
-use crate::model::document::{AgentInfo, BlindSpan};
+use crate::model::document::{AgentInfo, BlindSpan, StarvedTime};
 use crate::model::moment::Moment;
 use crate::model::observation::Blindness;
 
 use super::offset::Estimate;
+use crate::wire::Starved;
 
 /// The most blind spans kept; further ones make the last longer.
 const MAX_SPANS: usize = 1_000;
@@ -22,6 +23,8 @@ pub struct Report {
     pub blind: Vec<(Moment, Moment, Blindness)>,
     /// When it may have been late to answer or to send, on the harness's clock, as of the last report on held connections.
     pub late: Vec<(Moment, Moment)>,
+    /// How long it got no processor time, as of its last answer to a ping.
+    pub starved: Option<Starved>,
     /// The last thing that went wrong with its stream.
     pub problem: Option<String>,
     /// Why it was lost, if it was.
@@ -56,6 +59,9 @@ impl Report {
                     why: *why,
                 })
                 .collect(),
+            starved: self
+                .starved
+                .map(|Starved { longest, total }| StarvedTime { longest_us: longest / 1000, total_us: total / 1000 }),
             lost: self.lost.clone(),
         }
     }

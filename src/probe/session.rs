@@ -340,7 +340,8 @@ impl Talk {
                 }
                 Ok(())
             }
-            FromAgent::Pong { id, clock } => {
+            FromAgent::Pong { id, clock, starved } => {
+                self.report().starved = Some(starved);
                 while let Some((pinged, sent)) = self.pings.pop_front_if(|(pinged, _)| *pinged <= id) {
                     if pinged == id {
                         self.learn(sent, clock);

@@ -40,6 +40,15 @@ fn spans(agent: &AgentInfo) -> String {
     spans.collect::<Vec<_>>().join("; ")
 }
 
+/// Agents that got no processor time for a while, however short.
+pub fn starved(document: &Document) -> impl Iterator<Item = String> {
+    let starved = document.agents.iter().filter_map(|agent| Some((agent, agent.starved.filter(|it| it.total_us > 0)?)));
+    starved.map(|(agent, starved)| {
+        let (longest, total) = (human_us(starved.longest_us), human_us(starved.total_us));
+        format!("agent of {}: no processor time for {longest} at most, {total} in all", agent.endpoint)
+    })
+}
+
 /// Agents that were lost, and why.
 pub fn lost(document: &Document) -> impl Iterator<Item = String> {
     let lost = document.agents.iter().filter_map(|agent| Some((agent, agent.lost.as_ref()?)));

@@ -211,6 +211,9 @@ fn remarks(document: &Document, page: &mut Page) -> io::Result<()> {
     };
     let mut lines: Vec<(&str, Role, String)> =
         blind.iter().map(|told| ("blind", Role::Faint, format!("{told}{hint}"))).collect();
+    if verbose {
+        lines.extend(blindness::starved(document).map(|told| ("starved", Role::Faint, told)));
+    }
     lines.extend(blindness::lost(document).map(|told| ("lost", Role::Unsure, told)));
     lines.extend(document.known.iter().map(|known| {
         let role = match known.outcome {

@@ -106,7 +106,7 @@ fn plan(id: u64) -> ToAgent {
 async fn who_does_not_introduce_himself_is_refused() {
     let hello = |protocol, token: &str| ToAgent::Hello { protocol, token: token.to_owned(), resume: 0 };
     for (first, why) in [
-        (hello(PROTOCOL + 1, "t"), "this agent speaks protocol 5, not 6"),
+        (hello(PROTOCOL + 1, "t"), "this agent speaks protocol 6, not 7"),
         (hello(PROTOCOL, "u"), "the token is wrong"),
         (hello(PROTOCOL, ""), "the token is wrong"),
         (ToAgent::Halt, "the first line must be a hello"),

@@ -8,7 +8,7 @@ use tokio_test::io::Builder;
 use super::*;
 use crate::fabric::Stream;
 use crate::model::observation::{Blindness, Outcome};
-use crate::wire::{Lane, Plan, Serve};
+use crate::wire::{Lane, Plan, Serve, Starved};
 
 /// Hands out the streams it was given, one after the other; then there is no way.
 struct Ways(Mutex<VecDeque<Box<dyn Stream>>>);
@@ -119,6 +119,9 @@ fn complete(mark: u64) -> Sighting {
     Sighting::Complete { endpoint: EndpointId(4), until, arrived: until.plus(Duration::from_nanos(1)) }
 }
 
+/// What an agent played by hand says of itself.
+const STARVED: Starved = Starved { longest: 30_000_000, total: 90_000_000 };
+
 /// The agent's end of a stream that a test plays by hand.
 struct Agent {
     read: BufReader<tokio::io::ReadHalf<DuplexStream>>,
@@ -139,7 +142,8 @@ impl Agent {
             self.read.read_line(&mut text).await.unwrap();
             match serde_json::from_str(&text).ok()? {
                 ToAgent::Ping { id, .. } => {
-                    self.says(&FromAgent::Pong { id, clock: clock().plus(Duration::from_secs(5)) }).await;
+                    self.says(&FromAgent::Pong { id, clock: clock().plus(Duration::from_secs(5)), starved: STARVED })
+                        .await;
                 }
                 other => return Some(other),
             }
@@ -317,4 +321,24 @@ async fn a_halt_is_answered_once_the_agent_has_heard_it() {
     assert!(answered.try_recv().is_err(), "the ping behind it is not answered yet");
     let (heard, answered) = tokio::join!(timeout(Duration::from_secs(1), agent.hears()), answered);
     assert!(heard.is_err() && answered.unwrap().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_long_an_agent_starved_is_known_from_its_answer_to_a_ping() {
+    clock();
+    let (mut agent, way) = Agent::pair();
+    let rig = Rig::on(vec![way]);
+    agent.hears().await;
+    agent.says(&welcome(7, 0)).await;
+    assert_eq!(rig.report().starved, None, "it has not told");
+    let (answer, answered) = oneshot::channel();
+    rig.orders.send(Order::Halt(answer)).unwrap();
+    assert_eq!(agent.hears().await, Some(ToAgent::Halt));
+    tokio::select! {
+        halted = answered => assert!(halted.unwrap().is_ok()),
+        other = agent.hears() => panic!("a ping, and not {other:?}"),
+    }
+    assert_eq!(rig.report().starved, Some(STARVED));
+    let info = rig.report().info("a", clock());
+    assert_eq!(info.starved.map(|starved| (starved.longest_us, starved.total_us)), Some((30_000, 90_000)));
 }

@@ -288,6 +288,18 @@ fn many_agents_that_could_not_see_are_told_in_one_line() {
 }
 
 #[test]
+fn how_long_agents_starved_is_told_when_asked() {
+    let mut document = pipeline();
+    document.agents[1].starved = Some(crate::model::document::StarvedTime { longest_us: 30_000, total_us: 90_000 });
+    document.agents[2].starved = Some(crate::model::document::StarvedTime { longest_us: 0, total_us: 0 });
+    assert!(!rendered(&document, Style::default()).contains("starved"));
+    let verbose = rendered(&document, Style { verbosity: Verbosity::Verbose, ..Style::default() });
+    assert_eq!(verbose.matches("  starved ").count(), 1, "{verbose}");
+    let told = verbose.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("no processor time for 30 ms at most, 90 ms in all"), "{verbose}");
+}
+
+#[test]
 fn fifty_pods_that_look_alike_are_folded_and_a_leak_is_not() {
     let mut document = mesh(50, 3);
     spring(&mut document, "pod-002", "pod-001", "8080/tcp");
