@@ -254,6 +254,7 @@ impl Judge {
             let ran = |id| running.get(&id).copied().unwrap_or(sent);
             let starts = sent.max(ran(cell.pair.source)).max(ran(cell.pair.destination));
             cell.starts = starts.min(self.rules.sent);
+            cell.added = running.keys().any(|id| cell.pair.has(*id));
         }
         self
     }
@@ -315,6 +316,9 @@ impl Judge {
             Sighting::Tried { flow, first_number, count, first, last, left_within, slowest, outcome } => {
                 let Some(place) = self.set.place(*flow) else { return };
                 let cell = &mut self.cells[place];
+                if cell.is_of_another(*last) {
+                    return;
+                }
                 if cell.alarmed_by(outcome) && *last >= cell.starts && cell.counted != Counted::Lost {
                     self.latest_off = self.latest_off.max(*last);
                 }
@@ -330,7 +334,7 @@ impl Judge {
                 self.persistent += 1;
                 let cell = &mut self.cells[place];
                 let leaks = cell.right == Some(Verdict::Denied) && *outcome == Outcome::Refused { how: Refusal::Reset };
-                if *ended < cell.starts {
+                if *ended < cell.starts || cell.is_of_another(*launched) {
                     return;
                 }
                 if !(cell.alarmed_by(outcome) || leaks) {
@@ -356,7 +360,7 @@ impl Judge {
             Sighting::Delivered { flow, first_number, count, first, last } => {
                 let Some(place) = self.set.place(*flow) else { return };
                 let cell = &mut self.cells[place];
-                if last.plus(self.rules.deadline) < cell.starts {
+                if last.plus(self.rules.deadline) < cell.starts || cell.is_of_another(*last) {
                     return;
                 }
                 let count = (*count).max(1);

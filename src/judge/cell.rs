@@ -22,6 +22,9 @@ pub(super) struct Cell {
     pub(super) right: Option<Verdict>,
     /// When its own clock starts: attempts launched before say nothing of this stage.
     pub(super) starts: Moment,
+    /// Whether the step added one of its ends. What was told of earlier times is then about a pod of the same name that
+    /// was removed, and so are the numbers of those attempts.
+    pub(super) added: bool,
     pub(super) ledger: Ledger,
     /// Settled lately, in order of number.
     pub(super) settled: VecDeque<Span>,
@@ -67,6 +70,7 @@ impl Cell {
             pair,
             right,
             starts,
+            added: false,
             ledger: Ledger::default(),
             settled: VecDeque::new(),
             base: Track::default(),
@@ -76,6 +80,11 @@ impl Cell {
             queued: Queued::No,
             counted: if right.is_some() { Counted::Waiting } else { Counted::Unjudged },
         }
+    }
+
+    /// Whether something that was over by then is about another pod than those that are there now.
+    pub(super) fn is_of_another(&self, over: Moment) -> bool {
+        self.added && over < self.starts
     }
 
     /// The rules with this cell's own clock.

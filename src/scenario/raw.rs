@@ -267,7 +267,7 @@ pub(in crate::scenario) struct Known {
 #[derive(Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(in crate::scenario) struct Step {
-    /// What changes, in a few words: the step's name in reports.
+    /// What changes, in a few words: the step's name in reports. A second step of the same name is called `NAME (2)` there.
     pub about: Option<At<String>>,
     /// Policies that are created, or replaced where there is one of that kind, namespace and name.
     #[schemars(with = "Option<Vec<schema::Manifest>>")]
@@ -278,10 +278,10 @@ pub(in crate::scenario) struct Step {
     /// Labels that change.
     #[schemars(with = "Option<Relabel>")]
     pub relabel: Relabel,
-    /// Pods that are added.
+    /// Pods that are added, last of all. A pod that was removed, before or by this step, may be added again under its name.
     #[schemars(with = "Option<BTreeMap<String, Pod>>")]
     pub add: Named<Pod>,
-    /// Pods that are removed.
+    /// Pods that are removed, first of all.
     #[schemars(with = "Option<Vec<String>>")]
     pub remove: Vec<At<String>>,
     /// What is expected then. Nothing is carried over from before.
@@ -295,9 +295,6 @@ pub(in crate::scenario) struct Step {
     pub max_enforce: Option<At<std::time::Duration>>,
     #[schemars(skip)]
     pub span: Span,
-    /// Whether every part of it could be read.
-    #[schemars(skip)]
-    pub whole: bool,
 }
 
 /// New labels. The labels given are all that is left.

@@ -13,7 +13,7 @@ use leakproof::model::document::Strictness;
 use leakproof::model::endpoint::EndpointId;
 use leakproof::model::event::Event;
 use leakproof::model::port::Protocol;
-use leakproof::scenario::{self, Change};
+use leakproof::scenario::{self, Change, Phases};
 use leakproof::wire::{FromAgent, PROTOCOL, ToAgent};
 use libtest_mimic::Failed;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -248,8 +248,12 @@ fn steps_are_made_in_the_order_that_every_fabric_keeps(entered: Entered, runtime
         for stage in scenario.stages() {
             let before = raised.operations().await.map_err(text)?.len();
             raised.enact(&stage.changes, &stage.world).await.map_err(text)?;
-            let done = raised.operations().await.map_err(text)?;
-            told.push_str(&format!("{}: {}\n", stage.name, done[before..].join(", ")));
+            let mut done = raised.operations().await.map_err(text)?.split_off(before);
+            // The lab puts all policies in force with every step, since sets hold the addresses of pods.
+            if Phases::of(&stage.changes).changed.is_empty() {
+                done.retain(|done| done != "change");
+            }
+            told.push_str(&format!("{}: {done:?}\n", stage.name));
         }
         tear_down(raised).await?;
         let expected = include_str!("steps-in-order.txt");

@@ -246,7 +246,7 @@ async fn steps_are_made_in_the_order_that_every_fabric_keeps() {
         let mut done = fake.inside().done.clone();
         // The lab enforces all changes of labels and policies at once.
         done.dedup_by(|later, earlier| later == "change" && earlier == "change");
-        told.push_str(&format!("{}: {}\n", stage.name, done.join(", ")));
+        told.push_str(&format!("{}: {done:?}\n", stage.name));
     }
     assert_eq!(told, include_str!("../../../tests/lab/steps-in-order.txt"));
     assert!(world.tear_down().await.is_empty());

@@ -44,6 +44,11 @@ impl Agent {
     ) -> Result<Self, LabError> {
         let failed = |source| LabError::AgentStart { agent: name.to_owned(), program: program.to_owned(), source };
         let socket = folder.socket(endpoint, role);
+        // An earlier agent of that name, whose pod was removed, left its own there.
+        match fs::remove_file(&socket) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            Ok(()) | Err(_) => {}
+        }
         let log = folder.log(endpoint, role);
         let token = secret().map_err(failed)?;
         let stderr = File::create(&log).map_err(failed)?;

@@ -49,6 +49,41 @@ fn what_a_flow_met_before_its_pod_ran_is_no_part_of_the_stage() {
 }
 
 #[test]
+fn attempts_of_a_removed_pod_are_none_of_the_one_that_is_added_under_its_name() {
+    let script = pods();
+    let (x, s) = (script.end("x"), script.end("s"));
+    let barred = barred(&script);
+    let script = script
+        .reality(move |flow, launch| if barred(flow) && launch >= at(1000) { Fact::Dropped } else { Fact::Arrives });
+    let id = script.id("x", "s");
+    // Another life of an agent counts its attempts from far above.
+    let renumbered = |sighting: Sighting| match sighting {
+        Sighting::Tried { flow, first_number, count, first, last, left_within, slowest, outcome }
+            if flow == id && first >= at(1000) =>
+        {
+            let first_number = first_number + (1 << 20);
+            Sighting::Tried { flow, first_number, count, first, last, left_within, slowest, outcome }
+        }
+        other => other,
+    };
+    for end in [x, s] {
+        let mut judge = script.judge(meant(&script)).starting(at(980), &BTreeMap::from([(end, at(1000))]));
+        let mut now = at(0);
+        for (told, sighting) in script.sightings() {
+            now = told;
+            judge.see(&renumbered(sighting));
+            if judge.standing(now).converged.is_some() {
+                break;
+            }
+        }
+        assert_eq!(judge.ending(now), Ending::Converged);
+        let judgement = judged(&script, &judge, now, "x", "s");
+        assert_eq!((judgement.windows.as_slice(), judgement.unseen), (&[][..], 0), "{judgement:?}");
+        assert_eq!(judgement.time_to_enforce, Some(Duration::ZERO));
+    }
+}
+
+#[test]
 fn a_flow_whose_clock_started_early_has_no_more_time_than_any_other() {
     let mut script = enforced(pods(), Fact::Dropped);
     script.rules.converge_within = 400 * MS;

@@ -26,8 +26,10 @@ pub(super) struct Cast {
     pub endpoints: Vec<Endpoint>,
     /// Where each was defined.
     pub spans: Vec<Span>,
-    /// Every pod as it is when it appears.
+    /// Every pod as it is when it first appears.
     pub pods: BTreeMap<EndpointId, Pod>,
+    /// The pods that are there from the start, then those that each step adds. One that was removed may be added again.
+    pub added: Vec<BTreeMap<EndpointId, Pod>>,
     /// Where the namespace of each pod and Service was named.
     pub homes: BTreeMap<EndpointId, Span>,
     /// Every pod whose labels are a workload's.
@@ -52,6 +54,8 @@ struct Defined<'a> {
     namespace: Option<&'a str>,
     kind: EndpointKind,
     span: Span,
+    /// What defines it last: 0 is the file's `pods`, from 1 on its steps.
+    last: usize,
 }
 
 impl Cast {
@@ -80,6 +84,7 @@ impl Cast {
             endpoints,
             spans,
             pods: BTreeMap::new(),
+            added: Vec::new(),
             homes: BTreeMap::new(),
             borrowed: BTreeMap::new(),
             outside: BTreeMap::new(),
@@ -142,22 +147,24 @@ impl Cast {
         log.nearest(wrong, self.endpoints.iter().map(|endpoint| endpoint.name.as_str()))
     }
 
-    /// What an endpoint serves by its own definition.
-    pub fn serves(&self, id: EndpointId) -> &[ServedPort] {
-        self.pods
-            .get(&id)
-            .map(|pod| pod.serves.as_slice())
-            .or_else(|| self.outside.get(&id).map(|outside| outside.serves.as_slice()))
-            .unwrap_or_default()
+    /// The ports an endpoint serves by its own definition, at any time.
+    pub fn serves(&self, id: EndpointId) -> BTreeSet<Port> {
+        let pods = self.added.iter().filter_map(|pods| pods.get(&id)).flat_map(|pod| &pod.serves);
+        let outside = self.outside.get(&id).into_iter().flat_map(|outside| &outside.serves);
+        pods.chain(outside).map(|served| served.port).collect()
     }
 
     /// Every address the file gives, checked.
     fn given(&self, raw: &raw::Scenario, log: &mut Log) -> HashSet<IpAddr> {
         let added = raw.steps.iter().flat_map(|step| &step.add);
-        let pods = raw.pods.iter().chain(added).map(|(_, pod)| (pod.address, pod.address6));
-        let outside = raw.outside.iter().map(|(_, outside)| (outside.address, outside.address6));
-        let mut seen: HashMap<IpAddr, Span> = HashMap::new();
-        for (v4, v6) in pods.chain(outside) {
+        let pods = raw.pods.iter().chain(added).map(|(name, pod)| {
+            let id = self.find_pod(&pod.namespace.value, &name.value);
+            (id, pod.address, pod.address6)
+        });
+        let outside =
+            raw.outside.iter().map(|(name, outside)| (self.find(&name.value), outside.address, outside.address6));
+        let mut seen: HashMap<IpAddr, (Span, Option<EndpointId>)> = HashMap::new();
+        for (id, v4, v6) in pods.chain(outside) {
             let both = [v4.map(|at| at.map(IpAddr::V4)), v6.map(|at| at.map(IpAddr::V6))];
             for At { value: address, span } in both.into_iter().flatten() {
                 if let Some(why) = unusable(address) {
@@ -173,7 +180,10 @@ impl Cast {
                             .help("name it there, or leave this address out"),
                     );
                 }
-                if let Some(first) = seen.insert(address, span) {
+                // A pod that comes back may have the address it had.
+                if let Some((first, whose)) = seen.insert(address, (span, id))
+                    && (whose.is_none() || whose != id)
+                {
                     let draft = error(Code::Duplicate, format!("the address `{address}` is given twice"));
                     log.push(draft.note(span, "again here").note(first, "first here"));
                 }
@@ -183,6 +193,7 @@ impl Cast {
     }
 
     fn settle_pods(&mut self, pods: &raw::Named<raw::Pod>, plan: &mut Plan, log: &mut Log) {
+        let mut settled = BTreeMap::new();
         let mut pods: Vec<_> = pods.iter().collect();
         pods.sort_by(|a, b| (&a.0.value, &a.1.namespace.value).cmp(&(&b.0.value, &b.1.namespace.value)));
         for (name, pod) in pods {
@@ -194,10 +205,14 @@ impl Cast {
                 continue;
             };
             self.settle_addresses(id, &mut addresses, pod.address, pod.address6);
-            self.homes.insert(id, pod.namespace.span);
-            if let Some(like) = &pod.like {
-                let (like, namespace) = (like.value.clone(), pod.namespace.value.clone());
-                self.borrowed.insert(id, Borrowed { like, namespace, said: pod.labels.clone() });
+            if self.pods.contains_key(&id) {
+                self.same_again(name, pod, id, log);
+            } else {
+                self.homes.insert(id, pod.namespace.span);
+                if let Some(like) = &pod.like {
+                    let (like, namespace) = (like.value.clone(), pod.namespace.value.clone());
+                    self.borrowed.insert(id, Borrowed { like, namespace, said: pod.labels.clone() });
+                }
             }
             let pod = Pod {
                 namespace: pod.namespace.value.clone(),
@@ -206,7 +221,20 @@ impl Cast {
                 node: NodeOrdinal(NonZeroU8::new(node).unwrap_or(NonZeroU8::MIN)),
                 addresses,
             };
-            self.pods.insert(id, pod);
+            self.pods.entry(id).or_insert_with(|| pod.clone());
+            settled.insert(id, pod);
+        }
+        self.added.push(settled);
+    }
+
+    /// What a pod that is added again under its name has in common with the one that was removed.
+    fn same_again(&self, name: &At<String>, pod: &raw::Pod, id: EndpointId, log: &mut Log) {
+        let first = self.span(id);
+        let like = self.borrowed.get(&id).map(|borrowed| (&borrowed.like, &borrowed.said));
+        if like != pod.like.as_ref().map(|like| (&like.value, &pod.labels)) {
+            let message = format!("the pod `{}` is to come back with the labels of something else", name.value);
+            let draft = error(Code::Conflict, message).note(name.span, "here").note(first, "defined here");
+            log.push(draft.help("a pod with `like` comes back with the same `like` and `labels`"));
         }
     }
 
@@ -257,27 +285,33 @@ impl Cast {
 
 /// Every endpoint of the file. Pods of two namespaces may have one name.
 fn defined<'r>(raw: &'r raw::Scenario, log: &mut Log) -> Vec<Defined<'r>> {
-    let added = raw.steps.iter().flat_map(|step| &step.add);
-    let pods = raw.pods.iter().chain(added);
-    let pods = pods.map(|(name, pod)| (name, EndpointKind::Pod, Some(pod.namespace.value.as_str())));
-    let outside = raw.outside.iter().map(|(name, _)| (name, EndpointKind::Outside, None));
-    let services = raw.services.iter().map(|(name, _)| (name, EndpointKind::Service, None));
+    let added = (1..).zip(&raw.steps).flat_map(|(place, step)| step.add.iter().map(move |pod| (place, pod)));
+    let pods = raw.pods.iter().map(|pod| (0, pod)).chain(added);
+    let pods = pods.map(|(place, (name, pod))| (place, name, EndpointKind::Pod, Some(pod.namespace.value.as_str())));
+    let outside = raw.outside.iter().map(|(name, _)| (0, name, EndpointKind::Outside, None));
+    let services = raw.services.iter().map(|(name, _)| (0, name, EndpointKind::Service, None));
     let mut all: Vec<Defined<'_>> = Vec::new();
     let mut places: HashMap<&str, Vec<usize>> = HashMap::new();
-    for (name, kind, namespace) in pods.chain(outside).chain(services) {
+    for (last, name, kind, namespace) in pods.chain(outside).chain(services) {
         let there = places.entry(&name.value).or_default();
         let same = |other: &&Defined<'_>| match (other.namespace, namespace) {
             (Some(one), Some(other)) => one == other,
             _ => true,
         };
-        if let Some(first) = there.iter().filter_map(|place| all.get(*place)).find(same) {
+        let first = there.iter().copied().find(|place| all.get(*place).as_ref().is_some_and(same));
+        if let Some(first) = first.and_then(|place| all.get_mut(place)) {
+            if kind == EndpointKind::Pod && first.kind == EndpointKind::Pod && last != first.last {
+                // It may have been removed before it is added again: that shows when the steps are played through.
+                first.last = last;
+                continue;
+            }
             let within = namespace.and(first.namespace).map(|namespace| format!(" in the namespace `{namespace}`"));
             let message = format!("two endpoints are called `{}`{}", name.value, within.unwrap_or_default());
             let draft = error(Code::Duplicate, message);
             log.push(draft.note(name.span, "again here").note(first.span, "first here"));
         } else {
             there.push(all.len());
-            all.push(Defined { name: &name.value, namespace, kind, span: name.span });
+            all.push(Defined { name: &name.value, namespace, kind, span: name.span, last });
         }
     }
     all

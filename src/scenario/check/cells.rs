@@ -26,7 +26,7 @@ pub(super) fn ports(cast: &Cast, stages: &[Vec<Resolved>]) -> Ports {
     let mut all: BTreeMap<EndpointId, BTreeSet<Port>> = BTreeMap::new();
     for id in (0..).map(EndpointId).take(cast.endpoints.len()) {
         let own = cast.services.get(&id).into_iter().flat_map(|service| &service.ports).map(|port| port.port);
-        all.insert(id, cast.serves(id).iter().map(|served| served.port).chain(own).collect());
+        all.insert(id, cast.serves(id).into_iter().chain(own).collect());
     }
     for entry in stages.iter().flatten() {
         // A Service has the ports it has; whoever else is named with one listens on it.

@@ -1,6 +1,6 @@
 //! Plays a scenario through: the bare world, the world under the initial policies, and the world after each step.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::cast::Cast;
 use super::namespaces::{home, named, namespaces};
@@ -91,20 +91,40 @@ pub(super) fn play(
         let message = format!("there are {} steps; at most {STEPS} fit", raw.steps.len());
         player.log.push(error(Code::TooLarge, message).at(at));
     }
-    for (step, manifests) in raw.steps.iter().zip(steps).take(STEPS) {
-        let changes = player.step(step, manifests);
-        let name = step.about.as_ref().map(|at| at.value.clone());
-        let name = name.unwrap_or_else(|| format!("step {}", stages.len()));
-        stages.push(PlayedStage { name, span: step.span, changes, world: player.world.clone() });
+    for ((place, step), manifests) in (1..).zip(&raw.steps).zip(steps).take(STEPS) {
+        let changes = player.step(place, step, manifests);
+        // It gets its name below.
+        stages.push(PlayedStage { name: String::new(), span: step.span, changes, world: player.world.clone() });
     }
     let placed = player.placed;
-    name_stages(raw, &stages, log);
+    for (stage, name) in stages.iter_mut().skip(1).zip(names(&raw.steps)) {
+        stage.name = name;
+    }
+    check_names(raw, &stages, log);
     Played { bare, stages, placed }
 }
 
-/// Stages are told apart by name in reports and in the names of trials.
-fn name_stages(raw: &raw::Scenario, stages: &[PlayedStage], log: &mut Log) {
-    let mut seen: HashMap<&str, Span> = HashMap::new();
+/// The names of steps. Stages are told apart by name in reports, in what `diff` compares and in the names of trials: of
+/// steps with the same `about` the second is called `… (2)`, and so on.
+fn names(steps: &[raw::Step]) -> Vec<String> {
+    let written = |(place, step): (usize, &raw::Step)| {
+        step.about.as_ref().map_or_else(|| format!("step {place}"), |about| about.value.clone())
+    };
+    let written: Vec<String> = (1..).zip(steps).map(written).collect();
+    let mut taken: HashSet<String> = HashSet::new();
+    let mut names = Vec::new();
+    for name in &written {
+        let numbered = (2..).map(|number| format!("{name} ({number})"));
+        let free = |other: &String| !taken.contains(other) && !written.contains(other);
+        let own = if taken.contains(name) { numbered.into_iter().find(free) } else { None };
+        let own = own.unwrap_or_else(|| name.clone());
+        taken.insert(own.clone());
+        names.push(own);
+    }
+    names
+}
+
+fn check_names(raw: &raw::Scenario, stages: &[PlayedStage], log: &mut Log) {
     for (stage, step) in stages.iter().skip(1).zip(&raw.steps) {
         let span = step.about.as_ref().map_or(step.span, |at| at.span);
         if matches!(stage.name.as_str(), "policies" | "baseline") {
@@ -114,10 +134,6 @@ fn name_stages(raw: &raw::Scenario, stages: &[PlayedStage], log: &mut Log) {
         if stage.name.trim().is_empty() || stage.name.contains('\n') {
             let message = "a step's `about` is its name in reports: one line, not empty";
             log.push(error(Code::InvalidValue, message).at(span));
-        }
-        if let Some(first) = seen.insert(&stage.name, span) {
-            let draft = error(Code::Duplicate, format!("two steps are called `{}`", stage.name));
-            log.push(draft.note(span, "again here").note(first, "first here"));
         }
     }
 }
@@ -164,33 +180,35 @@ impl Player<'_> {
         self.world.policies = self.policies.values().cloned().collect();
     }
 
-    fn step(&mut self, step: &raw::Step, manifests: Vec<Manifest>) -> Vec<Change> {
-        let before = self.log.errors();
+    fn step(&mut self, place: usize, step: &raw::Step, manifests: Vec<Manifest>) -> Vec<Change> {
         let mut changes = Vec::new();
         // The order of `Phases`, in which every fabric makes them.
         self.remove(step, &mut changes);
         self.relabel(step, &mut changes);
         self.apply(manifests, &mut changes);
         self.delete(step, &mut changes);
-        self.add(step, &mut changes);
+        self.add(place, step, &mut changes);
         self.settle();
-        if changes.is_empty() && step.whole && self.log.errors() == before {
-            let message = "this step changes nothing";
-            let draft = error(Code::NoEffect, message).at(step.span);
-            self.log.push(draft.help("a step has at least one of `add`, `relabel`, `apply`, `delete`, `remove`"));
-        }
         changes
     }
 
-    fn add(&mut self, step: &raw::Step, changes: &mut Vec<Change>) {
+    fn add(&mut self, place: usize, step: &raw::Step, changes: &mut Vec<Change>) {
         let mut pods: Vec<_> = step.add.iter().collect();
         pods.sort_by(|a, b| (&a.0.value, &a.1.namespace.value).cmp(&(&b.0.value, &b.1.namespace.value)));
+        let added = self.cast.added.get(place).cloned().unwrap_or_default();
         for (name, pod) in pods {
             let found = self.cast.find_pod(&pod.namespace.value, &name.value);
-            if let Some((id, pod)) = found.and_then(|id| self.cast.pods.get(&id).map(|pod| (id, pod.clone()))) {
-                self.world.pods.insert(id, pod.clone());
-                changes.push(Change::AddPod(id, pod));
+            let Some((id, pod)) = found.and_then(|id| Some((id, added.get(&id)?.clone()))) else { continue };
+            if self.world.pods.contains_key(&id) {
+                let draft = error(Code::Duplicate, format!("there is a pod `{}` already at this step", name.value));
+                let draft = draft.note(name.span, "again here").note(self.cast.span(id), "first here");
+                self.log.push(
+                    draft.help("name it under `remove` too: then it is removed first, and comes back as written"),
+                );
+                continue;
             }
+            self.world.pods.insert(id, pod.clone());
+            changes.push(Change::AddPod(id, pod));
         }
     }
 

@@ -229,9 +229,8 @@ pub(super) fn who(node: &Node, what: &str, log: &mut Log) -> Vec<At<String>> {
 fn steps(node: &Node, log: &mut Log) -> Vec<Step> {
     let mut all = Vec::new();
     for (place, item) in items(node, "`steps`", log).iter().enumerate() {
-        let before = log.errors();
         let Some(mut fields) = Fields::open(item, format!("step {}", place + 1), OURS, log) else { continue };
-        let mut step = Step {
+        let step = Step {
             about: fields.optional("about").and_then(|node| text(node, "`about`", OURS, log)),
             apply: fields.optional("apply").map(|node| manifests(node, "`apply`", log)).unwrap_or_default(),
             delete: fields.optional("delete").map(|node| names(node, "`delete`", log)).unwrap_or_default(),
@@ -242,10 +241,8 @@ fn steps(node: &Node, log: &mut Log) -> Vec<Step> {
             converge_within: duration::read(&mut fields, "converge_within", log),
             max_enforce: duration::read(&mut fields, "max_enforce", log),
             span: fields.span(),
-            whole: true,
         };
         fields.close(log);
-        step.whole = log.errors() == before;
         all.push(step);
     }
     all

@@ -94,6 +94,101 @@ fn every_stage_has_the_world_its_changes_lead_to() {
 }
 
 #[test]
+fn a_pod_comes_back_under_its_name_in_a_later_step_or_in_the_same() {
+    let scenario = load(
+        "version: 1
+namespaces: { a: {} }
+pods: { web: { namespace: a, labels: { n: one }, node: 1 }, db: { namespace: a } }
+steps:
+  - remove: [ web ]
+  - add: { web: { namespace: a, labels: { n: two }, serves: [ 80/tcp ], node: 2 } }
+  - remove: [ web ]
+    add: { web: { namespace: a, labels: { n: three }, address: 10.7.7.7 } }
+  - remove: [ web ]
+  - add: { web: { namespace: a, address: 10.7.7.7 } }
+",
+    );
+    let web = scenario.find("web").unwrap();
+    let seen: Vec<_> = scenario
+        .stages()
+        .iter()
+        .map(|stage| {
+            let pod = stage.world.pods.get(&web);
+            let kinds: Vec<&str> = stage
+                .changes
+                .iter()
+                .map(|change| match change {
+                    Change::AddPod(..) => "add",
+                    Change::RemovePod(_) => "remove",
+                    _ => "other",
+                })
+                .collect();
+            (pod.map(|pod| format!("{} {}", pod.labels, pod.node)), kinds.join(" "), stage.cells.len())
+        })
+        .collect();
+    let there = |text: &str| Some(text.to_owned());
+    let expected = [
+        // Every port that it serves at any time is probed at all times.
+        (there("n=one node-1"), "", 3),
+        (None, "remove", 0),
+        (there("n=two node-2"), "add", 3),
+        (there("n=three node-2"), "remove add", 3),
+        (None, "remove", 0),
+        (there("no labels node-1"), "add", 3),
+    ];
+    assert_eq!(seen, expected.map(|(pod, kinds, cells)| (pod, kinds.to_owned(), cells)));
+    let addresses: BTreeSet<_> =
+        scenario.stages().iter().filter_map(|stage| stage.world.pods.get(&web)?.addresses.v4).collect();
+    assert_eq!(addresses.len(), 3, "another pod has another address, unless the file gives it: {addresses:?}");
+}
+
+#[test]
+fn a_pod_that_comes_back_keeps_what_it_is_like() {
+    let rows = [
+        ("{ namespace: a, like: deployment/x }", Some("`web` is to come back with the labels of something else")),
+        ("{ namespace: a }", None),
+    ];
+    for (again, expected) in rows {
+        let text = format!(
+            "version: 1\nnamespaces: {{ a: {{}}, b: {{}} }}\npods: {{ web: {{ namespace: a }}, b: {{ namespace: b }} }}\n\
+             steps: [ {{ remove: [ web ] }}, {{ add: {{ web: {again} }} }} ]\n"
+        );
+        let refused = load_str(&text, Strictness::Normal).err();
+        match (expected, refused) {
+            (None, None) => {}
+            (Some(part), Some(refusal)) => {
+                let told = refusal.render(Colour::Never);
+                assert!(told.contains(part) && refusal.diagnostics.len() == 1, "{told}");
+            }
+            (_, refusal) => panic!("{again}: {:?}", refusal.map(|refusal| refusal.render(Colour::Never))),
+        }
+    }
+}
+
+#[test]
+fn steps_may_change_nothing_and_share_a_name() {
+    let scenario = load(
+        "version: 1
+namespaces: { a: {} }
+pods: { web: { namespace: a } }
+steps:
+  - {}
+  - { about: again }
+  - { about: again (2) }
+  - { about: again }
+  - { about: step 6 }
+  - { about: again }
+  - {}
+",
+    );
+    let names: Vec<&str> = scenario.stages().iter().map(|stage| stage.name.as_str()).collect();
+    // What is written stays as it is, and no two are the same.
+    let expected = ["policies", "step 1", "again", "again (2)", "again (3)", "step 6", "again (4)", "step 7"];
+    assert_eq!(names, expected);
+    assert!(scenario.stages().iter().all(|stage| stage.changes.is_empty()));
+}
+
+#[test]
 fn a_step_keeps_the_limits_it_does_not_give() {
     let scenario = load(CHANGING);
     let limits: Vec<_> =
