@@ -47,6 +47,9 @@ fn after_convergence_nothing_is_forgiven() {
     }
 }
 
+/// What an end's counters moved by, read over half a second from a moment on: its name, that moment in milliseconds, the moves.
+type Reading<'a> = (&'a str, u64, &'a [(&'a str, u64)]);
+
 #[test]
 fn drops_counted_at_an_end_are_told_at_an_outage_and_change_no_verdict() {
     // A flow is out for three attempts, and another is denied and leaks; both ends read their counters throughout.
@@ -58,7 +61,7 @@ fn drops_counted_at_an_end_are_told_at_an_outage_and_change_no_verdict() {
         let (out, leaks) = (then && set.table().find(flow) == Some(cell), then && barred(flow));
         if out || (barred(flow) && !leaks) { Fact::Dropped } else { Fact::Arrives }
     });
-    let played = |counted: &[(&str, u64, &[(&str, u64)])]| {
+    let played = |counted: &[Reading<'_>]| {
         let mut judge = script.judge(meant(&script));
         for (name, from, moved) in counted {
             let moved = moved.iter().map(|(name, by)| ((*name).to_owned(), *by)).collect();
@@ -77,10 +80,9 @@ fn drops_counted_at_an_end_are_told_at_an_outage_and_change_no_verdict() {
     let leak = (Call::Leak, Vec::new());
     let end = |name: &str, by| (name.to_owned(), by);
     assert_eq!(played(&[]), ((Call::Outage, vec![]), leak.clone()), "nobody read any counter");
-    let quiet: &[(&str, u64, &[(&str, u64)])] = &[("a", 1500, &[]), ("a", 2000, &[]), ("s", 1800, &[])];
+    let quiet: &[Reading<'_>] = &[("a", 1500, &[]), ("a", 2000, &[]), ("s", 1800, &[])];
     assert_eq!(played(quiet), ((Call::Outage, vec![end("a", 0), end("s", 0)]), leak.clone()), "no drop was counted");
-    let lost: &[(&str, u64, &[(&str, u64)])] =
-        &[("s", 1500, &[("TcpExt ListenDrops", 9)]), ("s", 2000, &[("TcpExt ListenDrops", 3)])];
+    let lost: &[Reading<'_>] = &[("s", 1500, &[("TcpExt ListenDrops", 9)]), ("s", 2000, &[("TcpExt ListenDrops", 3)])];
     let (outage, other) = played(lost);
     assert_eq!((outage, other), ((Call::Outage, vec![end("s", 12)]), leak), "counted around it, at one end");
     assert_eq!(played(&[("s", 1400, &[("TcpExt ListenDrops", 9)])]).0, (Call::Outage, vec![]), "not read to the end");
