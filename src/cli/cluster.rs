@@ -34,7 +34,8 @@ pub struct PodArguments {
     /// A Secret to pull the image with, copied into each namespace of the run; repeatable
     #[arg(long = "pull-secret", value_name = "NAMESPACE/NAME")]
     pub pull_secrets: Vec<PullSecret>,
-    /// What each pod requests, in place of `cpu=25m,memory=16Mi`; repeatable, or with commas. `none`: nothing at all
+    /// What each pod requests, and each further container of one, in place of `cpu=25m,memory=16Mi`; repeatable, or with
+    /// commas. `none`: nothing at all
     #[arg(long = "request", value_name = "RESOURCE=QUANTITY", value_parser = request, value_delimiter = ',')]
     pub requests: Vec<Request>,
 }

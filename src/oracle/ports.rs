@@ -75,15 +75,18 @@ mod tests {
             (None, range(80, 80), port(80, Tcp), true, "a range of one"),
             (None, range(1, 65535), port(65535, Tcp), true, "the highest port there is"),
             (None, named("web"), port(8080, Tcp), true, "a name is the number the pod gives it"),
+            (None, named("web"), port(8081, Tcp), true, "and every number that it gives the name"),
             (None, named("web"), port(80, Tcp), false, "and no other number"),
             (None, named("dns"), port(53, Tcp), true, "a name that two protocols share, by default TCP"),
             (Some(Udp), named("dns"), port(53, Udp), true, "the same name over UDP"),
             (None, named("log"), port(514, Udp), false, "a name that is served over another protocol only"),
             (None, named("none"), port(8080, Tcp), false, "a name nobody serves"),
         ];
-        let serves: Vec<ServedPort> = [("web", 8080, Tcp), ("dns", 53, Tcp), ("dns", 53, Udp), ("log", 514, Udp)]
-            .map(|(name, n, protocol)| ServedPort { port: port(n, protocol), name: Some(name.into()) })
-            .into();
+        let web = [("web", 8080, Tcp), ("web", 8081, Tcp)];
+        let others = [("dns", 53, Tcp), ("dns", 53, Udp), ("log", 514, Udp)];
+        let served = web.into_iter().chain(others);
+        let serves: Vec<ServedPort> =
+            served.map(|(name, n, protocol)| ServedPort { port: port(n, protocol), name: Some(name.into()) }).collect();
         for (protocol, port, to, expected, why) in rows {
             assert_eq!(takes(&PortClause { protocol, port }, &Aim::at_pod(to, &serves)), expected, "{why}");
         }

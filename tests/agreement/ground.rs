@@ -139,10 +139,9 @@ fn served(number: u16, protocol: Protocol, name: Option<&str>) -> ServedPort {
     ServedPort { port: Port { number: port(number), protocol }, name: name.map(str::to_owned) }
 }
 
-/// Two or three ports; numbers and names meet in every way, though within a pod each name is there once.
+/// Two or three ports; numbers and names meet in every way, and several ports of a pod may have one name.
 fn serves(dice: &mut Dice) -> Vec<ServedPort> {
     let mut all: Vec<ServedPort> = Vec::new();
-    let mut names = BTreeSet::from(PORT_NAMES);
     let count = dice.between(2, 3);
     while all.len() < count {
         let protocol = dice.weigh(&[(9, Protocol::Tcp), (6, Protocol::Udp), (1, Protocol::Sctp)]);
@@ -150,7 +149,7 @@ fn serves(dice: &mut Dice) -> Vec<ServedPort> {
         if all.iter().any(|s| s.port.number.get() == number && s.port.protocol == protocol) {
             continue;
         }
-        let name = dice.happens(65).then(|| *dice.pick(&PORT_NAMES)).filter(|name| names.remove(name));
+        let name = dice.happens(65).then(|| *dice.pick(&PORT_NAMES));
         all.push(served(number, protocol, name));
     }
     all.sort();

@@ -271,6 +271,17 @@ pub const ALL: &[Mutant] = mutants! {
         }
         Some(PortMatch::Number(_) | PortMatch::Range(..)) | None => vec![c.clone()],
     }),
+    "a port's name means its first port on a pod" => |w| {
+        let mut w = w.clone();
+        for pod in w.pods.values_mut() {
+            let mut known = std::collections::BTreeSet::new();
+            for served in &mut pod.serves {
+                let protocol = served.port.protocol;
+                served.name = served.name.take().filter(|name| known.insert((name.clone(), protocol)));
+            }
+        }
+        w
+    },
     "a port's name matches nothing" => |w| ports(w, |_, _, c| match &c.port {
         Some(PortMatch::Name(_)) => vec![],
         Some(PortMatch::Number(_) | PortMatch::Range(..)) | None => vec![c.clone()],

@@ -20,7 +20,7 @@ pub struct Options {
     pub tolerations: Vec<Toleration>,
     /// Secrets to pull the image with, as `namespace/name`: each namespace of a run gets a copy.
     pub pull_secrets: Vec<PullSecret>,
-    /// What each pod requests: `cpu`, `memory`.
+    /// What each pod requests, and each further container of one: `cpu`, `memory`.
     pub requests: BTreeMap<String, String>,
     /// How to run in a world that is there already; none: the run makes its own.
     pub adopt: Option<Adopt>,

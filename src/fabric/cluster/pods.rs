@@ -48,24 +48,67 @@ fn is_low(serves: &[ServedPort]) -> bool {
     serves.iter().any(|served| served.port.number.get() < PRIVILEGED)
 }
 
+/// The served ports, divided among containers: within one container each name is there once, as the API server demands.
+/// So there is one container, unless a name stands for several ports.
+fn ports_by_container(serves: &[ServedPort]) -> Vec<Vec<&ServedPort>> {
+    let mut containers = vec![Vec::new()];
+    for served in serves {
+        let has_name = |ports: &&mut Vec<&ServedPort>| {
+            served.name.is_some() && ports.iter().any(|other: &&ServedPort| other.name == served.name)
+        };
+        match containers.iter_mut().find(|ports| !has_name(ports)) {
+            Some(ports) => ports.push(served),
+            None => containers.push(vec![served]),
+        }
+    }
+    containers
+}
+
+fn container_port(served: &ServedPort) -> Value {
+    let protocol = match served.port.protocol {
+        Protocol::Tcp => "TCP",
+        Protocol::Udp => "UDP",
+        Protocol::Sctp => "SCTP",
+    };
+    let mut port = json!({ "containerPort": served.port.number, "protocol": protocol });
+    if let Some(name) = &served.name {
+        port["name"] = json!(name);
+    }
+    port
+}
+
+/// The containers of a probe pod. The agent of the first one listens on every port of the pod: containers of a pod share
+/// its network. Further ones only declare ports. In them an agent waits at a control port that nobody opens, so that the
+/// pod is ready and needs no second image.
+fn containers(pod: &Pod, make: &Make<'_>, options: &Options) -> Vec<Value> {
+    let mut control = control_port(&pod.serves, 0);
+    let mut containers = Vec::new();
+    for (place, ports) in ports_by_container(&pod.serves).into_iter().enumerate() {
+        let name = if place == 0 { CONTAINER.to_owned() } else { format!("more-ports-{place}") };
+        let mut container = json!({
+            "name": name,
+            "image": options.image,
+            "imagePullPolicy": "IfNotPresent",
+            "args": [ "--control", format!("tcp:127.0.0.1:{control}") ],
+            "env": [ { "name": TOKEN, "value": make.token } ],
+            "ports": ports.into_iter().map(container_port).collect::<Vec<_>>(),
+            "securityContext": {
+                "allowPrivilegeEscalation": false,
+                "capabilities": { "drop": [ "ALL" ] },
+                "readOnlyRootFilesystem": true,
+            },
+        });
+        if !options.requests.is_empty() {
+            container["resources"] = json!({ "requests": options.requests });
+        }
+        containers.push(container);
+        control = control_port(&pod.serves, control.saturating_sub(CONTROL).saturating_add(1));
+    }
+    containers
+}
+
 /// The manifest of a probe pod, without the run's marks.
 pub(super) fn manifest(pod: &Pod, make: &Make<'_>, options: &Options) -> Value {
-    let ports: Vec<Value> = pod
-        .serves
-        .iter()
-        .map(|served| {
-            let protocol = match served.port.protocol {
-                Protocol::Tcp => "TCP",
-                Protocol::Udp => "UDP",
-                Protocol::Sctp => "SCTP",
-            };
-            let mut port = json!({ "containerPort": served.port.number, "protocol": protocol });
-            if let Some(name) = &served.name {
-                port["name"] = json!(name);
-            }
-            port
-        })
-        .collect();
     let mut security = json!({
         "runAsNonRoot": true, "runAsUser": USER, "runAsGroup": USER,
         "seccompProfile": { "type": "RuntimeDefault" },
@@ -73,22 +116,6 @@ pub(super) fn manifest(pod: &Pod, make: &Make<'_>, options: &Options) -> Value {
     if is_low(&pod.serves) {
         // One of the sysctls that Kubernetes calls safe: it concerns the pod's own network namespace alone.
         security["sysctls"] = json!([ { "name": "net.ipv4.ip_unprivileged_port_start", "value": "0" } ]);
-    }
-    let mut container = json!({
-        "name": CONTAINER,
-        "image": options.image,
-        "imagePullPolicy": "IfNotPresent",
-        "args": [ "--control", format!("tcp:127.0.0.1:{}", control_port(&pod.serves, 0)) ],
-        "env": [ { "name": TOKEN, "value": make.token } ],
-        "ports": ports,
-        "securityContext": {
-            "allowPrivilegeEscalation": false,
-            "capabilities": { "drop": [ "ALL" ] },
-            "readOnlyRootFilesystem": true,
-        },
-    });
-    if !options.requests.is_empty() {
-        container["resources"] = json!({ "requests": options.requests });
     }
     let mut spec = json!({
         "affinity": on_node(make.node),
@@ -98,7 +125,7 @@ pub(super) fn manifest(pod: &Pod, make: &Make<'_>, options: &Options) -> Value {
         "enableServiceLinks": false,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
         "securityContext": security,
-        "containers": [ container ],
+        "containers": containers(pod, make, options),
     });
     if !options.tolerations.is_empty() {
         spec["tolerations"] = options.tolerations.iter().map(super::options::Toleration::manifest).collect();
@@ -219,6 +246,38 @@ mod tests {
         );
         assert_eq!(pod["spec"]["securityContext"]["sysctls"][0]["name"], "net.ipv4.ip_unprivileged_port_start");
         assert_eq!(pod["metadata"]["labels"], json!({ "app": "db" }));
+    }
+
+    #[test]
+    fn ports_of_one_name_are_declared_by_several_containers_that_are_made_alike() {
+        let options = Options { requests: [("cpu".to_owned(), "10m".to_owned())].into(), ..Options::default() };
+        let serves = ["http=8080/tcp", "http=8081/tcp", "http=41001/tcp", "web=80/tcp", "web=80/udp", "9000/tcp"];
+        let pod = made(&serves, &options);
+        let containers = pod["spec"]["containers"].as_array().unwrap();
+        let told: Vec<(&str, &str, Vec<String>)> = containers
+            .iter()
+            .map(|container| {
+                let ports = container["ports"].as_array().unwrap().iter();
+                let ports =
+                    ports.map(|port| format!("{}={}/{}", port["name"], port["containerPort"], port["protocol"]));
+                let control = container["args"][1].as_str().unwrap();
+                (container["name"].as_str().unwrap(), control, ports.map(|port| port.replace('"', "")).collect())
+            })
+            .collect();
+        let ports = |ports: &[&str]| ports.iter().map(|port| (*port).to_owned()).collect::<Vec<_>>();
+        // Each waits at a control port of its own, and none at a port that the pod serves.
+        let expected = [
+            ("agent", "tcp:127.0.0.1:41000", ports(&["http=8080/TCP", "web=80/TCP", "null=9000/TCP"])),
+            ("more-ports-1", "tcp:127.0.0.1:41002", ports(&["http=8081/TCP", "web=80/UDP"])),
+            ("more-ports-2", "tcp:127.0.0.1:41003", ports(&["http=41001/TCP"])),
+        ];
+        assert_eq!(told, expected);
+        for container in containers {
+            for same in ["image", "imagePullPolicy", "env", "securityContext", "resources"] {
+                assert_eq!(container[same], containers[0][same], "{same}");
+                assert!(!container[same].is_null(), "{same}");
+            }
+        }
     }
 
     #[test]

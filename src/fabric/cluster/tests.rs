@@ -54,6 +54,20 @@ async fn pods_of_one_name_are_made_each_in_its_namespace() {
 }
 
 #[tokio::test]
+async fn a_pod_whose_ports_share_a_name_is_made_with_a_container_for_each() {
+    let (fake, scenario) = (Fake::new(), load("one-port-name-twice"));
+    let world = raise(&fake, &scenario).await.unwrap();
+    let pod = fake.object("pods", Some("shop"), "web").unwrap();
+    let containers = pod["spec"]["containers"].as_array().unwrap();
+    let ports: Vec<_> = containers.iter().map(|container| container["ports"].clone()).collect();
+    let http = |number| json!({ "containerPort": number, "protocol": "TCP", "name": "http" });
+    assert_eq!(ports, [json!([http(8080), { "containerPort": 9090, "protocol": "TCP" }]), json!([http(8081)])]);
+    let client = fake.object("pods", Some("shop"), "client").unwrap();
+    assert_eq!(client["spec"]["containers"].as_array().unwrap().len(), 1);
+    assert!(world.tear_down().await.is_empty());
+}
+
+#[tokio::test]
 async fn a_world_is_made_under_its_own_names_and_removed_without_a_trace() {
     let (fake, scenario) = (Fake::new(), load("ai-data-pipeline"));
     fake.put(("namespaces", None, "other"), json!({ "metadata": { "name": "other" } }));

@@ -185,7 +185,6 @@ const PORTS: usize = 256;
 fn serves(node: &Node, log: &mut Log) -> Vec<ServedPort> {
     let mut all = Vec::new();
     let mut ports: HashMap<Port, Span> = HashMap::new();
-    let mut names: HashMap<String, Span> = HashMap::new();
     let list = items(node, "`serves`", log);
     if list.len() > PORTS {
         let message = format!("{} ports are served here; at most {PORTS} fit", list.len());
@@ -197,12 +196,8 @@ fn serves(node: &Node, log: &mut Log) -> Vec<ServedPort> {
         if let Some(first) = ports.insert(served.port, span) {
             let draft = error(Code::Duplicate, format!("the port `{}` is served twice", served.port));
             log.push(draft.note(span, "again here").note(first, "first here"));
-        } else if let Some(name) = &served.name
-            && let Some(first) = names.insert(name.clone(), span)
-        {
-            let draft = error(Code::Duplicate, format!("two ports are called `{name}`"));
-            log.push(draft.note(span, "again here").note(first, "first here"));
         } else {
+            // Two ports may have one name: two containers of a pod may give it.
             all.push(served);
         }
     }

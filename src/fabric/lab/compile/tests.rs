@@ -55,8 +55,14 @@ fn world(policies: Vec<NetworkPolicy>) -> World {
             .map(|(name, labels)| (name.to_owned(), labels))
             .into(),
         pods: [
-            pod(A, "x", &[("app", "a")], 1, vec![serves("web", 80, Protocol::Tcp), serves("dns", 53, Protocol::Udp)]),
-            pod(B, "x", &[("app", "b")], 2, vec![serves("web", 8080, Protocol::Tcp)]),
+            pod(
+                A,
+                "x",
+                &[("app", "a")],
+                1,
+                vec![serves("web", 80, TCP), serves("web", 88, TCP), serves("dns", 53, UDP)],
+            ),
+            pod(B, "x", &[("app", "b")], 2, vec![serves("web", 8080, TCP), serves("web", 8088, TCP)]),
             pod(C, "y", &[("app", "a")], 1, vec![serves("web", 80, Protocol::Udp)]),
         ]
         .into(),
@@ -243,6 +249,7 @@ fn ports_are_matched_by_protocol_number_range_and_name() {
         (a(entry(None, range(80, 82))), (B, A, TCP, 83), false, "one past it"),
         (a(entry(None, range(80, 82))), (B, A, TCP, 79), false, "one before it"),
         (a(entry(None, name("web"))), (B, A, TCP, 80), true, "a name is the selected pod's port"),
+        (a(entry(None, name("web"))), (B, A, TCP, 88), true, "and each of them, where it is the name of several"),
         (a(entry(None, name("web"))), (B, A, TCP, 8080), false, "not the peer's"),
         (a(entry(None, name("dns"))), (B, A, UDP, 53), false, "a name of another protocol names nothing"),
         (a(entry(Some(UDP), name("dns"))), (B, A, UDP, 53), true, "unless it is asked for"),
@@ -253,6 +260,7 @@ fn ports_are_matched_by_protocol_number_range_and_name() {
     let web = || entry(None, name("web"));
     check(vec![
         (out(ABSENT_PEERS, web()), (A, B, TCP, 8080), true, "on the way out a name is each destination's own"),
+        (out(ABSENT_PEERS, web()), (A, B, TCP, 8088), true, "each of its ports of that name"),
         (out(ABSENT_PEERS, web()), (A, B, TCP, 80), false, "not the source's"),
         (out(ABSENT_PEERS, web()), (A, C, TCP, 80), false, "of the protocol asked for"),
         (out(ABSENT_PEERS, entry(Some(UDP), name("web"))), (A, C, UDP, 80), true, "which the manifest may give"),
