@@ -43,8 +43,8 @@ impl<'a> Context<'a> {
 /// A window after convergence.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct WrongTime {
-    /// What was wrong, when, and for how long: `leak at 1 min 35 s, 1 min 33 s into the watch (04:06:41.000 UTC), for at
-    /// least 200 ms and at most 400 ms (3 attempts)`.
+    /// What was wrong, when, for how long, and what the kernels at both ends counted as dropped meanwhile: `leak at 1 min
+    /// 35 s, 1 min 33 s into the watch (04:06:41.000 UTC), for at least 200 ms and at most 400 ms (3 attempts)`.
     pub sentence: String,
     /// What changed at that time, what says most first.
     pub beside: Vec<String>,
@@ -73,7 +73,8 @@ fn tell(window: &Window, context: &Context) -> WrongTime {
             format!("seen by {} alone", plural(u64::from(window.attempts), "long attempt", "long attempts"))
         }
     };
-    WrongTime { sentence: format!("{} at {at}{besides}, {lasted}", window.call), beside: context.beside(window) }
+    let sentence = format!("{} at {at}{besides}, {lasted}{}", window.call, drops(window));
+    WrongTime { sentence, beside: context.beside(window) }
 }
 
 /// What the kernel at either end counted meanwhile: `; no drop was counted`.
@@ -114,7 +115,9 @@ fn times(windows: &[&Window]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixture::{troubled, watched};
+    use crate::model::finding::{DropCount, DropsAt};
+    use crate::model::watch::Standing;
+    use crate::report::fixture::{troubled, watched, wrong_window};
 
     #[test]
     fn a_window_of_a_watch_says_what_was_wrong_when_for_how_long_and_what_changed_then() {
@@ -132,6 +135,23 @@ mod tests {
             "at that time: while calico-node on node-1 was restarting (pod calico-node-x7k was told to end, 6.0 s \
              before); NetworkPolicy ai-staging/open: was created by kubectl, 40 ms into it; and 2 more"
         );
+    }
+
+    #[test]
+    fn a_window_says_what_the_kernels_counted() {
+        let counted = DropCount { counter: "TcpExt ListenDrops".to_owned(), by: 3 };
+        let ends = |counted: &[DropCount]| {
+            let at = |end: &str| DropsAt { end: end.to_owned(), node: None, counted: counted.to_vec() };
+            vec![at("a"), at("b")]
+        };
+        for (drops, said) in [
+            (ends(&[]), "(1 attempt); no drop was counted at either end"),
+            (ends(&[counted]), "probably lost at b, not denied: TcpExt ListenDrops +3"),
+        ] {
+            let window = Window { drops, ..wrong_window(Call::Outage, Standing::Counted, 200_000, 0, 1) };
+            let told = tell(&window, &Context::default()).sentence;
+            assert!(told.ends_with(said), "{told}");
+        }
     }
 
     #[test]
