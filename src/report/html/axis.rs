@@ -35,6 +35,11 @@ impl Scale {
         us.checked_sub(self.from).is_some_and(|after| after <= self.span)
     }
 
+    /// Whether a text that began at a moment would not fit beside it.
+    pub fn is_near_end(&self, us: u64) -> bool {
+        us.saturating_sub(self.from) > self.span - self.span / 20
+    }
+
     /// Round moments, at most `most` of them besides the beginning.
     pub fn ticks(&self, most: u64) -> Vec<u64> {
         let rough = self.span / most.max(1);
@@ -58,6 +63,12 @@ fn percent(part: u64, whole: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_near_the_end_are_known() {
+        let scale = Scale::new(1_000, 2_000);
+        assert_eq!([1_000, 1_900, 1_951, 2_000].map(|us| scale.is_near_end(us)), [false, false, true, true]);
+    }
 
     #[test]
     fn places_are_within_the_axis_and_ticks_are_round() {

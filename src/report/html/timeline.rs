@@ -204,7 +204,12 @@ fn axis(scale: Scale) -> Markup {
     let finest: Vec<u64> =
         scale.ticks(128).into_iter().filter(|tick| !coarse.contains(tick) && !fine.contains(tick)).collect();
     let ticks = |class: &str, ticks: &[u64]| {
-        html! { @for tick in ticks { text .(class) x=(scale.at(*tick)) y="15" { (human_us(*tick)) } } }
+        let anchor = |tick| if scale.is_near_end(tick) { "end" } else { "start" };
+        html! {
+            @for tick in ticks {
+                text .(class) x=(scale.at(*tick)) y="15" text-anchor=(anchor(*tick)) { (human_us(*tick)) }
+            }
+        }
     };
     html! {
         div .row .time {
