@@ -118,12 +118,17 @@ fn run(scenario: &Path, arguments: &[&str]) -> Result<Ran, Failed> {
 }
 
 fn prove(case: &'static Case) -> Result<Completion, Failed> {
+    until_clear(case.arguments, |run| check(case, run))
+}
+
+/// Watches the pipeline until enough was seen to check it by. What was seen wrongly fails at once.
+fn until_clear(arguments: &[&str], check: impl Fn(&Run) -> Result<Clarity, String>) -> Result<Completion, Failed> {
     let mut busy = String::new();
     for _ in 0..TRIES {
-        match run(&scenario("ai-data-pipeline.yaml"), case.arguments)? {
+        match run(&scenario("ai-data-pipeline.yaml"), arguments)? {
             Ran::NoLab(said) => return Ok(Completion::ignored_with(said)),
             Ran::Not(why) => busy = why,
-            Ran::It(run) => match check(case, &run) {
+            Ran::It(run) => match check(&run) {
                 Ok(Clarity::Clear) => return Ok(Completion::Completed),
                 Ok(Clarity::Blurred(why)) => busy = why,
                 Err(why) => return Err(format!("{why}\n{}", run.said).into()),

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::clock;
+use crate::model::finding::WHOLE_MACHINE;
 use crate::model::moment::Moment;
 use crate::wire::Record;
 
@@ -65,7 +66,7 @@ pub fn reading(file: impl Fn(&str) -> Option<String>) -> Reading {
     // One line for each processor, and the second number of each is what its backlog dropped: of all namespaces.
     if let Some(text) = file("softnet_stat") {
         let dropped = text.lines().filter_map(|line| u64::from_str_radix(line.split_whitespace().nth(1)?, 16).ok());
-        reading.insert("softnet dropped (whole machine)".to_owned(), dropped.sum());
+        reading.insert(format!("softnet dropped {WHOLE_MACHINE}"), dropped.sum());
     }
     reading
 }

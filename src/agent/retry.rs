@@ -300,22 +300,14 @@ mod tests {
     #[test]
     fn a_slow_network_is_suspected_later() {
         let mut course = Course::new(Verdict::Allowed);
-        assert_eq!(course.suspicion(), None, "nobody knows how long answers take");
-        for turn in 0..4 {
-            let launched = at(turn * 100);
-            assert_eq!(
-                course.settled(launched, &Outcome::Reached, launched.plus(Duration::from_millis(7))),
-                Next::Nothing
-            );
-        }
-        assert_eq!(course.suspicion(), Some(Duration::from_millis(28)));
-        for turn in 4..60 {
-            let launched = at(turn * 100);
-            assert_eq!(
-                course.settled(launched, &Outcome::Reached, launched.plus(Duration::from_micros(300))),
-                Next::Nothing
-            );
-        }
-        assert_eq!(course.suspicion(), Some(SOONEST), "what was slow long ago says little");
+        let mut answered = |turns: std::ops::Range<u64>, took: Duration| {
+            for launched in turns.map(|turn| at(turn * 100)) {
+                assert_eq!(course.settled(launched, &Outcome::Reached, launched.plus(took)), Next::Nothing);
+            }
+            course.suspicion()
+        };
+        assert_eq!(answered(0..0, Duration::ZERO), None, "nobody knows how long answers take");
+        assert_eq!(answered(0..4, Duration::from_millis(7)), Some(Duration::from_millis(28)));
+        assert_eq!(answered(4..60, Duration::from_micros(300)), Some(SOONEST), "what was slow long ago says little");
     }
 }

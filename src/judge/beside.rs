@@ -61,14 +61,18 @@ impl<'a> Log<'a> {
 
     /// What lies beside a window, what says most first.
     fn around(&self, window: &Window, ends: [Option<&str>; 2]) -> Vec<Beside> {
-        let Window { first_wrong_us: first, last_wrong_us: last, .. } = *window;
-        let (lower, upper) = (window.right_before_us.unwrap_or(first), window.right_after_us.unwrap_or(last));
+        let last = window.last_wrong_us;
+        // The packet of the first wrong attempt may have left as late as this: what was there by then lay before it.
+        let first = window.first_wrong_by_us.unwrap_or(window.first_wrong_us);
+        let (lower, upper) =
+            (window.right_before_us.unwrap_or(window.first_wrong_us), window.right_after_us.unwrap_or(last));
         let concerns = |event: &Happening| match (&event.node, ends) {
             (Some(node), [Some(source), Some(destination)]) => node == source || node == destination,
             (Some(_), _) | (None, _) => true,
         };
         let mut found: Vec<(usize, Lies, u64)> = Vec::new();
-        for state in self.states.iter().filter(|state| state.until_us.is_none_or(|until| until > first)) {
+        for state in self.states.iter().filter(|state| state.until_us.is_none_or(|until| until > window.first_wrong_us))
+        {
             if let Some(event) = self.events.get(state.began).filter(|event| event.at_us < first && concerns(event)) {
                 found.push((state.began, Lies::During, first - event.at_us));
             }
@@ -91,7 +95,7 @@ impl<'a> Log<'a> {
             let Some(event) = self.events.get(*place).filter(|event| concerns(event)) else { continue };
             if event.since_us.is_some_and(|since| since <= upper) && event.at_us > upper {
                 found.retain(|(other, ..)| other != place);
-                add(&mut found, *place, Lies::Unknown, event.at_us - first);
+                add(&mut found, *place, Lies::Unknown, event.at_us.saturating_sub(first));
             }
         }
         let rank = |(place, lies, apart): &(usize, Lies, u64)| {

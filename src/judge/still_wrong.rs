@@ -14,9 +14,9 @@ pub struct StillWrong {
     pub seen_until: Moment,
 }
 
-/// How one cell stands.
+/// What was last seen of one cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Course {
+struct LastSeen {
     /// When it last became right, or ceased to be; none where it always was right.
     changed: Option<Moment>,
     /// Up to when it was seen not to be right; none where it is right.
@@ -29,9 +29,9 @@ impl Judge {
     pub fn still_wrong(&self) -> Option<StillWrong> {
         let waited = |cell: &&Cell| matches!(cell.counted, Counted::Right | Counted::Waiting);
         let (mut changed, mut seen_until) = (Moment(0), None::<Moment>);
-        for course in self.cells.iter().filter(waited).map(Cell::course) {
-            changed = changed.max(course.changed.unwrap_or_default());
-            if let Some(until) = course.wrong_until {
+        for last_seen in self.cells.iter().filter(waited).map(Cell::last_seen) {
+            changed = changed.max(last_seen.changed.unwrap_or_default());
+            if let Some(until) = last_seen.wrong_until {
                 seen_until = Some(seen_until.map_or(until, |known| known.min(until)));
             }
         }
@@ -40,20 +40,20 @@ impl Judge {
 }
 
 impl Cell {
-    fn course(&self) -> Course {
+    fn last_seen(&self) -> LastSeen {
         let track = &self.track;
         let became_right = track.right_since.filter(|_| track.last_off.is_some());
-        let mut course = Course {
+        let mut last_seen = LastSeen {
             changed: track.off_since.max(became_right).max(self.persisted.shut()),
             wrong_until: track.off_since.and(track.last_off),
         };
-        if course.wrong_until.is_none() && self.persisted.got_through() {
+        if last_seen.wrong_until.is_none() && self.persisted.got_through() {
             // What only long attempts saw, and none has found shut since.
             for spell in self.spells().iter().filter(|spell| spell.is_of_long() && spell.right_after.is_none()) {
-                course.changed = course.changed.max(Some(spell.first_wrong));
-                course.wrong_until = course.wrong_until.max(Some(spell.last_wrong));
+                last_seen.changed = last_seen.changed.max(Some(spell.first_wrong));
+                last_seen.wrong_until = last_seen.wrong_until.max(Some(spell.last_wrong));
             }
         }
-        course
+        last_seen
     }
 }

@@ -265,7 +265,18 @@ pub struct DropCount {
     pub by: u64,
 }
 
+/// Ends the name of a counter of the whole machine, where others are of one network namespace.
+pub const WHOLE_MACHINE: &str = "(whole machine)";
+
 impl Window {
+    /// Whether the drops that were counted at the two ends can be all of it: no fewer than attempts were wrong. What the
+    /// whole machine dropped may have been anybody's.
+    pub fn drops_can_explain_it(&self) -> bool {
+        let counts = self.drops.iter().flat_map(|at| &at.counted);
+        let own = counts.filter(|count| !count.counter.ends_with(WHOLE_MACHINE)).map(|count| count.by);
+        own.sum::<u64>() >= u64::from(self.attempts.max(1))
+    }
+
     /// The shortest it can have been.
     pub fn least_us(&self) -> u64 {
         match self.seen_by() {

@@ -2,15 +2,18 @@
 
 use crate::model::finding::{DropsAt, Window};
 
-/// `probably lost at data-store on worker2, not denied: TcpExt ListenDrops +3`, or that nothing was counted; none where the
-/// counters were not read, and so nothing can be said.
+/// `probably lost at data-store on worker2, not denied: TcpExt ListenDrops +3`, or that too little was counted to be all of it,
+/// or nothing; none where the counters were not read, and so nothing can be said.
 pub fn words(window: &Window) -> Option<String> {
     let counted: Vec<&DropsAt> = window.drops.iter().filter(|at| !at.counted.is_empty()).collect();
     if !counted.is_empty() {
         let told = counted.into_iter().map(|at| {
             let counts = at.counted.iter().map(|count| format!("{} +{}", count.counter, count.by));
-            let counts: Vec<String> = counts.collect();
-            format!("probably lost at {}, not denied: {}", place(at), counts.join(", "))
+            let (place, counts) = (place(at), counts.collect::<Vec<_>>().join(", "));
+            match window.drops_can_explain_it() {
+                true => format!("probably lost at {place}, not denied: {counts}"),
+                false => format!("too few drops were counted at {place} to be all of it: {counts}"),
+            }
         });
         return Some(told.collect::<Vec<_>>().join("; "));
     }
@@ -19,6 +22,11 @@ pub fn words(window: &Window) -> Option<String> {
         [one] => Some(format!("no drop was counted at {}", place(one))),
         _ => Some("no drop was counted at either end".to_owned()),
     }
+}
+
+/// The same after a sentence about the window: `; no drop was counted at either end`.
+pub fn aside(window: &Window) -> String {
+    words(window).map(|words| format!("; {words}")).unwrap_or_default()
 }
 
 fn place(at: &DropsAt) -> String {
@@ -58,6 +66,24 @@ mod tests {
         ] {
             let window = Window { drops, ..wrong_window(Call::Outage, Standing::Counted, 200_000, 0, 1) };
             assert_eq!(words(&window).as_deref(), expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn drops_that_cannot_be_all_of_a_window_do_not_speak_against_a_denial() {
+        let machine = "softnet dropped (whole machine)";
+        for (counter, by, attempts, lost, why) in [
+            ("TcpExt ListenDrops", 3, 3, true, "as many as attempts were wrong"),
+            ("TcpExt ListenDrops", 2, 3, false, "one attempt more than drops"),
+            (machine, 900, 1, false, "anybody's on this machine"),
+        ] {
+            let drops = vec![at("a", None, &[]), at("b", None, &[(counter, by)])];
+            let window = Window { drops, ..wrong_window(Call::Outage, Standing::Counted, 200_000, 0, attempts) };
+            let expected = match lost {
+                true => format!("probably lost at b, not denied: {counter} +{by}"),
+                false => format!("too few drops were counted at b to be all of it: {counter} +{by}"),
+            };
+            assert_eq!(words(&window), Some(expected), "{why}");
         }
     }
 }

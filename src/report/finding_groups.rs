@@ -9,6 +9,7 @@ use crate::model::observation::Observation;
 use crate::model::prediction::Reason;
 use crate::model::verdict::{Intent, Meaning};
 
+use super::drops;
 use super::duration::human_us;
 use super::groups;
 use super::story::{self, Story};
@@ -190,11 +191,11 @@ fn window_of_all<'a>(findings: &[&'a Finding], place: usize, context: &Context) 
     let until = windows.iter().map(|window| window.last_wrong_us).max()?;
     let each = lasted(windows.iter().map(|window| vec![*window]))?;
     // Each flow has ends of its own.
-    let drops: BTreeSet<String> = windows.iter().map(|window| wrong_times::drops(window)).collect();
-    let drops = drops.into_iter().collect::<String>();
+    let counted: BTreeSet<String> = windows.iter().map(|window| drops::aside(window)).collect();
+    let counted = counted.into_iter().collect::<String>();
     let (from, until, besides) = (human_us(first.first_wrong_us), human_us(until), context.besides(first));
     Some(WrongTime {
-        sentence: format!("{} from {from} to {until}{besides}, each flow {each}{drops}", first.call),
+        sentence: format!("{} from {from} to {until}{besides}, each flow {each}{counted}", first.call),
         beside: context.beside(first),
     })
 }

@@ -165,35 +165,30 @@ pub fn reasons(reasons: &[Reason], egress: u32, ingress: u32) -> String {
 /// A window in words: when, how long at least and at most, how many attempts saw it, and what the kernels at both ends
 /// counted as dropped.
 pub fn window(window: &Window) -> String {
-    let told = when_and_how_long(window);
-    match drops::words(window) {
-        Some(words) => format!("{told}; {words}"),
-        None => told,
-    }
+    let (call, first, lasted) = (window.call, human_us(window.first_wrong_us), lasted(window));
+    let comma = if window.seen_by() == SeenBy::Any { "" } else { "," };
+    format!("{call} at {first}{comma} {lasted}{}", drops::aside(window))
 }
 
-fn when_and_how_long(window: &Window) -> String {
-    let (call, first) = (window.call, human_us(window.first_wrong_us));
+/// How long a window was, and which attempts saw it.
+pub fn lasted(window: &Window) -> String {
     match window.seen_by() {
         SeenBy::Any => {
             let attempts = plural(u64::from(window.attempts), "attempt", "attempts");
-            format!("{call} at {first} {} ({attempts})", length(window))
+            format!("{} ({attempts})", length(window))
         }
         SeenBy::LongAttempts => {
             let attempts = plural(u64::from(window.attempts), "long attempt", "long attempts");
             match window.attempts {
-                1 => format!("{call} at {first}, seen by {attempts} alone"),
-                _ => format!(
-                    "{call} at {first}, seen by {attempts} alone, the last at {}",
-                    human_us(window.last_wrong_us)
-                ),
+                1 => format!("seen by {attempts} alone"),
+                _ => format!("seen by {attempts} alone, the last at {}", human_us(window.last_wrong_us)),
             }
         }
     }
 }
 
 /// What is known of a window's length.
-pub fn length(window: &Window) -> String {
+fn length(window: &Window) -> String {
     let least = match window.least_us() {
         0 => None,
         least => Some(format!("at least {}", human_us(least))),

@@ -1,17 +1,23 @@
 //! A watch in words: what was watched, which flows were wrong and by how much, what became of connections that were open
 //! all along, and of pods that were born meanwhile. Every report tells them alike.
 
+mod connections;
+mod newborns;
+
 use std::collections::{BTreeMap, HashSet};
 
 use crate::model::document::Document;
 use crate::model::finding::{Call, Finding, Window};
 use crate::model::flow::NamedFlow;
 use crate::model::happening::{About, Beside, Happening, Lies, Turn};
-use crate::model::watch::{Established, Fate, KnownInfo, KnownOutcome, Newborn, Standing, WatchInfo};
+use crate::model::watch::{KnownInfo, KnownOutcome, Standing, WatchInfo};
 
 use super::duration::human_us;
 use super::groups::{self, Group};
 use super::text::{number, plural};
+
+pub use connections::{established, fate, gap, held};
+pub use newborns::{newborn, newborn_remark, newborns};
 
 /// A flow that was wrong while watched, in one way and with one standing.
 #[derive(Debug, Clone, PartialEq)]
@@ -219,22 +225,6 @@ pub fn no_flow_was_wrong(document: &Document) -> String {
     }
 }
 
-/// Connections that a person should look at, those of which the same is told together: those that did not survive first.
-pub fn held(watch: &WatchInfo) -> Vec<Group<'_>> {
-    let (survived, troubled): (Vec<&Established>, Vec<&Established>) =
-        watch.established.iter().filter(|held| !is_calm(held)).partition(|held| held.fate == Fate::Survived);
-    let tell = |held: &&'_ Established| fate(held);
-    let mut groups = groups::by_sentence(troubled.iter().map(|held| (&held.flow, tell(held))));
-    groups.extend(groups::by_pattern(survived.iter().map(|held| (&held.flow, remark_on_survivor(held)))));
-    groups
-}
-
-/// A healthy connection has a longest gap like any other: its remark is all there is to tell.
-fn remark_on_survivor(held: &Established) -> String {
-    let note = held.note.as_ref().map(|note| format!("; {note}")).unwrap_or_default();
-    format!("survived{note}")
-}
-
 /// What was not observed, with what was not wrong besides: `no window in 40 flows; at most 2.3 s of 95 s not observed (34
 /// flows, 32.4 s to 34.7 s)`; none where every flow was observed throughout.
 pub fn unobserved(document: &Document) -> Option<String> {
@@ -291,116 +281,6 @@ pub fn command(watch: &WatchInfo) -> Option<String> {
     })
 }
 
-/// Connections by what became of them, in a sentence; none where there were none.
-pub fn established(watch: &WatchInfo) -> Option<String> {
-    let count = |of: fn(&Fate) -> bool| watch.established.iter().filter(|one| of(&one.fate)).count() as u64;
-    let fates = [
-        (count(|fate| matches!(fate, Fate::Survived)), "survived"),
-        (count(|fate| matches!(fate, Fate::Stalled)), "stalled for a while"),
-        (count(|fate| matches!(fate, Fate::Ended { .. })), "ended before"),
-        (count(|fate| matches!(fate, Fate::NotSeen { .. })), "could not be seen"),
-    ];
-    if watch.established.is_empty() {
-        return None;
-    }
-    let told: Vec<String> = fates
-        .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, word)| format!("{} {word}", number(count)))
-        .collect();
-    let all = plural(watch.established.len() as u64, "connection", "connections");
-    Some(format!("{all} held open throughout: {}", told.join(", ")))
-}
-
-/// What became of one connection.
-pub fn fate(established: &Established) -> String {
-    let fate = match &established.fate {
-        Fate::Survived => "survived".to_owned(),
-        Fate::Stalled => "stalled".to_owned(),
-        Fate::Ended { at_us, how, by } => format!("{how} by {by} at {}", human_us(*at_us)),
-        Fate::NotSeen { why } => format!("not seen: {why}"),
-    };
-    let note = established.note.as_ref().map(|note| format!("; {note}")).unwrap_or_default();
-    match gap(established) {
-        Some(gap) => format!("{fate}, longest gap {gap}{note}"),
-        None => format!("{fate}{note}"),
-    }
-}
-
-/// The longest time in which nothing came through: `1.5 s from 12.1 s on`.
-pub fn gap(established: &Established) -> Option<String> {
-    let gap = established.longest_gap?;
-    Some(format!("{} from {} on", human_us(gap.until_us.saturating_sub(gap.from_us)), human_us(gap.from_us)))
-}
-
-/// Whether a person should look at a connection.
-pub fn is_calm(established: &Established) -> bool {
-    match established.fate {
-        Fate::Survived => established.note.is_none(),
-        Fate::Stalled | Fate::Ended { .. } | Fate::NotSeen { .. } => false,
-    }
-}
-
-/// Newborn pods in a sentence; none where there were none.
-pub fn newborns(watch: &WatchInfo) -> Option<String> {
-    if watch.newborns.is_empty() {
-        return None;
-    }
-    let connected: Vec<u64> = watch.newborns.iter().filter_map(|newborn| newborn.connected_after_us).collect();
-    let cut_short = watch.newborns.iter().filter(|newborn| newborn.cut_short).count();
-    let never = watch.newborns.len() - connected.len() - cut_short;
-    let leaked = watch.newborns.iter().filter(|newborn| !newborn.leaked.is_empty()).count();
-    let mut parts = vec![format!("{} born while watching", plural(watch.newborns.len() as u64, "pod", "pods"))];
-    if let (Some(least), Some(most)) = (connected.iter().min(), connected.iter().max()) {
-        parts.push(match least == most {
-            true => format!("connected after {}", human_us(*most)),
-            false => format!("connected after {} to {}", human_us(*least), human_us(*most)),
-        });
-    }
-    if never > 0 {
-        parts.push(format!("{} never connected", number(never as u64)));
-    }
-    if cut_short > 0 {
-        parts.push(format!("{} not judged, since the watch ended first", number(cut_short as u64)));
-    }
-    parts.push(match leaked {
-        0 => "none was ever open where it should not be".into(),
-        leaked => format!("{} open where it should not be", plural(leaked as u64, "was", "were")),
-    });
-    Some(parts.join("; "))
-}
-
-/// A remark on a newborn pod: which flow it waited for, and why more is not known.
-pub fn newborn_remark(newborn: &Newborn) -> String {
-    let slowest = newborn.slowest.as_ref().map(|slow| {
-        let node = slow.node.as_ref().map(|node| format!(", into {node}")).unwrap_or_default();
-        format!("the last to work was {}{node}", slow.flow)
-    });
-    let cut_short = newborn.cut_short.then(|| "the watch ended before it was seen to work".to_owned());
-    slowest.into_iter().chain(cut_short).chain(newborn.note.clone()).collect::<Vec<_>>().join("; ")
-}
-
-/// What became of one newborn pod.
-pub fn newborn(newborn: &Newborn) -> String {
-    let alive = match newborn.alive_us {
-        Some(alive) => format!("alive after {}", human_us(alive.saturating_sub(newborn.asked_us))),
-        None => "never alive".into(),
-    };
-    let connected = match newborn.connected_after_us {
-        Some(after) => format!("connected {} later", human_us(after)),
-        None if newborn.cut_short => "not judged".into(),
-        None => "never connected".into(),
-    };
-    let list = |what: &str, flows: &[NamedFlow]| {
-        let flows: Vec<String> = flows.iter().map(ToString::to_string).collect();
-        if flows.is_empty() { String::new() } else { format!("; {what}: {}", flows.join(", ")) }
-    };
-    let (leaked, shut) = (list("was open", &newborn.leaked), list("shut to the end", &newborn.shut));
-    let remark = Some(newborn_remark(newborn)).filter(|remark| !remark.is_empty());
-    let note = remark.map(|remark| format!("; {remark}")).unwrap_or_default();
-    format!("{alive}, {connected}{leaked}{shut}{note}")
-}
-
 /// An entry of the `known:` list and what came of it.
 pub fn known(known: &KnownInfo) -> String {
     let outcome = match known.outcome {
@@ -414,6 +294,7 @@ pub fn known(known: &KnownInfo) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::watch::Fate;
     use crate::model::watch::{Budgets, Unobserved};
     use crate::report::fixture::{pipeline, troubled, watched};
 
@@ -527,22 +408,6 @@ mod tests {
         assert!(one.group.sentence.contains("seen by 3 to "), "{}", one.group.sentence);
         assert_eq!(others.len(), 3);
         assert_eq!(count + others.len(), flows(&document).len(), "none is left out");
-    }
-
-    #[test]
-    fn healthy_connections_with_one_remark_are_one_line() {
-        let mut watch = watched().watch.unwrap();
-        let survivor = watch.established[1].clone();
-        for ms in 1..=60 {
-            let note = format!("for {ms} ms of a silence the agent of one end could not see");
-            watch.established.push(Established { note: Some(note), ..survivor.clone() });
-        }
-        let told: Vec<(usize, String)> =
-            held(&watch).into_iter().map(|group| (group.flows.len(), group.sentence)).collect();
-        assert_eq!(told.len(), 5, "{told:?}");
-        assert!(told[0].1.starts_with("stalled"), "what did not survive comes first: {told:?}");
-        let last = (60, "survived; for 1 to 60 ms of a silence the agent of one end could not see".to_owned());
-        assert_eq!(told[4], last);
     }
 
     #[test]

@@ -2,11 +2,12 @@
 //! what changed at that time.
 
 use crate::model::document::Document;
-use crate::model::finding::{Call, Finding, SeenBy, Window};
+use crate::model::finding::{Call, Finding, Window};
 use crate::model::happening::Happening;
 
+use super::drops;
 use super::duration::human_us;
-use super::story::length;
+use super::story::lasted;
 use super::text::plural;
 use super::watched;
 
@@ -65,21 +66,8 @@ pub fn after_convergence(finding: &Finding, context: &Context) -> Vec<WrongTime>
 
 fn tell(window: &Window, context: &Context) -> WrongTime {
     let (at, besides) = (human_us(window.first_wrong_us), context.besides(window));
-    let lasted = match window.seen_by() {
-        SeenBy::Any => {
-            format!("{} ({})", length(window), plural(u64::from(window.attempts), "attempt", "attempts"))
-        }
-        SeenBy::LongAttempts => {
-            format!("seen by {} alone", plural(u64::from(window.attempts), "long attempt", "long attempts"))
-        }
-    };
-    let sentence = format!("{} at {at}{besides}, {lasted}{}", window.call, drops(window));
+    let sentence = format!("{} at {at}{besides}, {}{}", window.call, lasted(window), drops::aside(window));
     WrongTime { sentence, beside: context.beside(window) }
-}
-
-/// What the kernel at either end counted meanwhile: `; no drop was counted`.
-pub fn drops(window: &Window) -> String {
-    super::drops::words(window).map(|words| format!("; {words}")).unwrap_or_default()
 }
 
 /// The time of day at which it began: `04:06:41.000 UTC`.

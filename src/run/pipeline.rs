@@ -1,5 +1,6 @@
 //! One run on one fabric, from nothing to verdicts.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::draft::Draft;
@@ -8,8 +9,9 @@ use super::stop::Stop;
 use super::voyage::Voyage;
 use super::{Keep, Order, assemble, keepsakes, newborns, suspect, tolerance};
 use crate::fabric::{Fabric, Realised};
-use crate::model::document::Document;
+use crate::model::document::{Document, FabricInfo};
 use crate::model::event::Listener;
+use crate::scenario::Scenario;
 
 /// What a fabric is known to need.
 #[derive(Debug, Clone, Copy)]
@@ -35,13 +37,8 @@ pub(super) async fn run<F: Fabric>(
     show: &mut (dyn FnMut(&Document) + Send),
     say: &(dyn Fn(&[String]) + Sync),
 ) -> Result<Document, Refusal> {
-    let place = fabric.place().await;
-    if let Some(why) = order.scenario.requirement().and_then(|asked| asked.unmet(&place)) {
-        return Err(Refusal::Unmet { scenario: order.scenario.name().to_owned(), why });
-    }
-    // Calico may be upgraded meanwhile: what held when the run began is what its author wants to see kept.
-    let expected = order.scenario.expected_in(Some(&place));
-    let order = &Order { scenario: &expected, ..order.clone() };
+    let scenario = as_expected_in(order.scenario, &fabric.place().await)?;
+    let order = &Order { scenario: &scenario, ..order.clone() };
     let mut draft = Draft::new(order, temper, tell);
     let stop = stop.within(order.timeout.map(margin));
     draft.begin("world", None);
@@ -102,7 +99,45 @@ pub(super) async fn run<F: Fabric>(
     Ok(draft.document)
 }
 
+/// The scenario as it is meant in a place. Calico may be upgraded during the run: what held when it began is what its author wants
+/// to see kept.
+fn as_expected_in<'s>(scenario: &'s Scenario, place: &FabricInfo) -> Result<Cow<'s, Scenario>, Refusal> {
+    match scenario.requirement().and_then(|asked| asked.unmet(place)) {
+        Some(why) => Err(Refusal::Unmet { scenario: scenario.name().to_owned(), why }),
+        None => Ok(scenario.expected_in(Some(place))),
+    }
+}
+
 /// A run's time less what tear-down may need of it.
 fn margin(timeout: Duration) -> Duration {
     timeout.saturating_sub((timeout / 5).min(Duration::from_secs(30)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::model::document::{FabricKind, Strictness};
+    use crate::model::verdict::Verdict;
+
+    #[test]
+    fn a_run_expects_what_holds_under_the_version_that_it_meets() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/calico/equal-order.yaml");
+        let scenario = crate::scenario::load(&file, Strictness::Strict).unwrap();
+        let place = |version: &str| FabricInfo {
+            kind: FabricKind::Cluster,
+            summary: "a place".into(),
+            facts: [("cni", "Calico"), ("cni-version", version)].map(|(key, value)| (key.into(), value.into())).into(),
+            fault: None,
+        };
+        let denied = |version| {
+            let scenario = as_expected_in(&scenario, &place(version)).unwrap();
+            let intents = scenario.stages()[0].intent.iter();
+            intents.filter(|(_, _, intent)| intent.verdict() == Some(Verdict::Denied)).count()
+        };
+        assert_eq!((denied("3.31.7"), denied("3.32.1")), (2, 0));
+        let refused = as_expected_in(&scenario, &place("3.30.0")).unwrap_err();
+        assert!(matches!(refused, Refusal::Unmet { .. }), "{refused}");
+    }
 }

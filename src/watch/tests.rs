@@ -171,19 +171,25 @@ fn leaking(leaks: impl Fn(Moment) -> bool + 'static) -> Script {
     })
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_leak_that_stays_ends_the_watch_as_soon_as_quiet_would_have() {
-    let script = leaking(|_| true);
+/// Watches from 1,000 ms until what was to be watched is over at 1,600 ms, and then until 200 ms of quiet, or so long at most.
+/// Gives how that ended, when, and who judged.
+async fn watched(script: &Script, at_most: Duration) -> (Ended, Moment, Judge) {
     let clock = clock(at(1000));
-    let mut sightings = tell(&script, &clock);
-    let mut judge = judge(&script);
+    let mut sightings = tell(script, &clock);
+    let mut judge = judge(script);
     let post = Post { sightings: &mut sightings, clock: &clock, listener: &quiet };
     assert_eq!(converge(&mut judge, post, pending()).await, Ended::Reached);
     let over = Instant::now() + at(1600).since(clock());
     let post = Post { sightings: &mut sightings, clock: &clock, listener: &quiet };
-    let calm = Quiet { lasts: 200 * MS, at_most: 300 * 1000 * MS };
-    assert_eq!(observe(&mut judge, post, sleep_until(over), calm, pending()).await, Ended::StillWrong);
-    let now = clock();
+    let ended = observe(&mut judge, post, sleep_until(over), Quiet { lasts: 200 * MS, at_most }, pending()).await;
+    (ended, clock(), judge)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leak_that_stays_ends_the_watch_as_soon_as_quiet_would_have() {
+    let script = leaking(|_| true);
+    let (ended, now, judge) = watched(&script, 300 * 1000 * MS).await;
+    assert_eq!(ended, Ended::StillWrong);
     let (least, most) = (at(1800).plus(100 * MS), at(1800).plus(100 * MS + STILL_WRONG_CHECK + 40 * MS));
     assert!(now >= least && now <= most, "{now:?}: 200 ms after the end, and a deadline to know of them");
     assert_eq!(judge.verdicts(now).get(script.id("x", "s")).map(|j| j.call()), Some(Call::Leak));
@@ -197,31 +203,17 @@ async fn a_leak_that_nobody_can_observe_any_more_neither_stays_nor_is_quiet() {
         // The leaking flow's own source gets no processor time after 1,700 ms.
         move |flow, launch| if barred(flow) && launch >= at(1700) { Fact::Starved } else { reality(flow, launch) }
     });
-    let clock = clock(at(1000));
-    let mut sightings = tell(&script, &clock);
-    let mut judge = judge(&script);
-    let post = Post { sightings: &mut sightings, clock: &clock, listener: &quiet };
-    assert_eq!(converge(&mut judge, post, pending()).await, Ended::Reached);
-    let over = Instant::now() + at(1600).since(clock());
-    let post = Post { sightings: &mut sightings, clock: &clock, listener: &quiet };
-    let calm = Quiet { lasts: 200 * MS, at_most: 1000 * MS };
-    assert_eq!(observe(&mut judge, post, sleep_until(over), calm, pending()).await, Ended::TimedOut);
+    let (ended, ..) = watched(&script, 1000 * MS).await;
+    assert_eq!(ended, Ended::TimedOut);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_network_that_never_becomes_quiet_is_left_in_the_end() {
     // A flow that goes to and fro, 80 ms each, does not stay wrong.
     let script = leaking(|launch| (launch.0 / 80_000_000) % 2 == 0);
-    let clock = clock(at(1000));
-    let mut sightings = tell(&script, &clock);
-    let mut judge = judge(&script);
-    let post = Post { sightings: &mut sightings, clock: &clock, listener: &quiet };
-    assert_eq!(converge(&mut judge, post, pending()).await, Ended::Reached);
-    let over = Instant::now() + at(1600).since(clock());
-    let post = Post { sightings: &mut sightings, clock: &clock, listener: &quiet };
-    let calm = Quiet { lasts: 200 * MS, at_most: 1000 * MS };
-    assert_eq!(observe(&mut judge, post, sleep_until(over), calm, pending()).await, Ended::TimedOut);
-    assert!(clock().since(at(2600)) <= 2 * CHECK);
+    let (ended, now, _) = watched(&script, 1000 * MS).await;
+    assert_eq!(ended, Ended::TimedOut);
+    assert!(now.since(at(2600)) <= 2 * CHECK);
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,6 +11,7 @@ use leakproof::fabric::lab::{Agents, Done, Entered, Fault, Lab, Raised};
 use leakproof::model::endpoint::Family;
 use leakproof::model::moment::Moment;
 use leakproof::model::port::{Port, Protocol};
+use leakproof::scenario::Change;
 use libtest_mimic::Failed;
 use tokio::io::AsyncReadExt;
 use tokio::runtime::Runtime;
@@ -28,6 +29,7 @@ pub fn trials() -> Vec<(&'static str, Body)> {
         ("reject: what is denied is answered", reject),
         ("kill-listener: one port answers as if nobody listened", kill_listener),
         ("wrong-server: one port is answered by somebody else, to those who may reach it", wrong_server),
+        ("a pod that comes back under its name has its agent, and the faults of its ports", comes_back),
         ("late: a change is enforced so much later", late),
         ("flap: one flow is let through and cut in turn", flap),
         ("lose-node: the node's rules are gone for a while", lose_node),
@@ -159,6 +161,35 @@ fn wrong_server(entered: Entered, runtime: Arc<Runtime>) -> Result<(), Failed> {
                 right.insert(flow, Seen::Reached("impostor".into()));
             }
             compare("after", &after, &right)?;
+        }
+        Ok(())
+    })
+}
+
+fn comes_back(entered: Entered, runtime: Arc<Runtime>) -> Result<(), Failed> {
+    block_on(&runtime, async {
+        let kept = [
+            ("kill-listener=data-store:5432/tcp", Seen::Refused),
+            ("wrong-server=data-store:5432/tcp", Seen::Reached("impostor".into())),
+        ];
+        for (fault, wrong) in kept {
+            let made = pipeline();
+            let lab = Lab::new(entered).with_faults(vec![fault.parse()?]);
+            let mut raised = lab.raise(&made.without_policies(), &made.names, std::num::NonZeroU8::MIN).await?;
+            raised.enact(&[], &made.world).await.map_err(text)?;
+            let (store, caller) = (made.find("data-store"), made.find("ai-processing"));
+            let pod = made.world.pods.get(&store).cloned().ok_or("no such pod")?;
+            let again = [Change::RemovePod(store), Change::AddPod(store, pod)];
+            raised.enact(&again, &made.world).await.map_err(text)?;
+            raised.dial().dial(store).await.map_err(|error| format!("its agent cannot be reached: {error}"))?;
+            let _servers = serve(&raised, &made).await?;
+            for address in made.world.addresses(store).unwrap_or_default().iter() {
+                let seen = attempt(&raised, caller, address, port(5432, Protocol::Tcp)).await;
+                if seen != wrong {
+                    return Err(format!("{fault}: at {address} {seen:?}, not {wrong:?}").into());
+                }
+            }
+            tear_down(raised).await?;
         }
         Ok(())
     })

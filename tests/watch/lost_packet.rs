@@ -4,7 +4,7 @@ use leakproof::model::document::Cell;
 use leakproof::model::finding::{Call, Window};
 use libtest_mimic::{Completion, Failed};
 
-use super::{Clarity, Ran, Run, TRIES, run, scenario};
+use super::{Clarity, Run, until_clear};
 
 const FLOW: &str = "ai-processing -> data-store:5432/tcp";
 const ARGUMENTS: &[&str] =
@@ -14,19 +14,7 @@ const ARGUMENTS: &[&str] =
 const RIGHT_AGAIN_WITHIN_US: u64 = 20_000;
 
 pub fn lost_packet() -> Result<Completion, Failed> {
-    let mut busy = String::new();
-    for _ in 0..TRIES {
-        match run(&scenario("ai-data-pipeline.yaml"), ARGUMENTS)? {
-            Ran::NoLab(said) => return Ok(Completion::ignored_with(said)),
-            Ran::Not(why) => busy = why,
-            Ran::It(run) => match check(&run) {
-                Ok(Clarity::Clear) => return Ok(Completion::Completed),
-                Ok(Clarity::Blurred(why)) => busy = why,
-                Err(why) => return Err(format!("{why}\n{}", run.said).into()),
-            },
-        }
-    }
-    Err(format!("{TRIES} times; the last time: {busy}").into())
+    until_clear(ARGUMENTS, check)
 }
 
 fn check(run: &Run) -> Result<Clarity, String> {

@@ -3,7 +3,7 @@
 use leakproof::model::finding::Call;
 use libtest_mimic::{Completion, Failed};
 
-use super::{Ran, Run, TRIES, run, scenario};
+use super::{Clarity, Run, until_clear};
 
 const QUIET_FOR_US: u64 = 2_000_000;
 /// Much longer than a watch that ends in time can take.
@@ -13,19 +13,11 @@ const ARGUMENTS: &[&str] =
     &["--fault", "lose-node=1@7s+600s", "--quiet-for", "2s", "--quiet-at-most", "40s", "--", "sleep", "8"];
 
 pub fn stays() -> Result<Completion, Failed> {
-    let mut busy = String::new();
-    for _ in 0..TRIES {
-        match run(&scenario("ai-data-pipeline.yaml"), ARGUMENTS)? {
-            Ran::NoLab(said) => return Ok(Completion::ignored_with(said)),
-            Ran::Not(why) => busy = why,
-            Ran::It(run) => match check(&run) {
-                Ok(()) => return Ok(Completion::Completed),
-                Err(why) if run.watch.unseen > 0 => busy = why,
-                Err(why) => return Err(format!("{why}\n{}", run.said).into()),
-            },
-        }
-    }
-    Err(format!("this machine was too busy {TRIES} times; the last time: {busy}").into())
+    until_clear(ARGUMENTS, |run| match check(run) {
+        Ok(()) => Ok(Clarity::Clear),
+        Err(why) if run.watch.unseen > 0 => Ok(Clarity::Blurred(why)),
+        Err(why) => Err(why),
+    })
 }
 
 fn check(run: &Run) -> Result<(), String> {
