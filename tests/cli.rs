@@ -48,6 +48,11 @@ fn main() -> std::process::ExitCode {
             Needs::Lab,
             the_readme_shows_what_its_first_command_prints,
         ),
+        place::test(
+            "an_expectation_that_waits_for_a_version_of_calico_is_told",
+            Needs::Lab,
+            an_expectation_that_waits_for_a_version_of_calico_is_told,
+        ),
         place::test("the_readme_names_every_command", Needs::Nothing, the_readme_names_every_command),
         place::test(
             "an_image_is_made_of_static_binaries_only",
@@ -271,6 +276,23 @@ fn the_readme_shows_what_its_first_command_prints() {
     let (_, printed) =
         printed.take_while(|(code, _)| matches!(code, Some(0 | 6))).find(|(code, _)| *code == Some(0)).unwrap();
     assert_eq!(substance(shown), substance(&printed), "\n{printed}");
+}
+
+fn an_expectation_that_waits_for_a_version_of_calico_is_told() {
+    let place = Place::new();
+    let file = place.file("waits.yaml");
+    let expect = "{ from: b, to: a, verdict: allowed, calico: '>=3.32' }, { from: a, to: b, verdict: allowed }";
+    let pods = "{ a: { namespace: n }, b: { namespace: n } }";
+    let text = format!("version: 1\nnamespaces: {{ n: {{}} }}\npods: {pods}\nexpect: [ {expect} ]\n");
+    std::fs::write(&file, text).unwrap();
+    for command in ["predict", "run"] {
+        let output = until_seen(|| place.leakproof().arg(command).arg(&file).output().unwrap());
+        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{command}: {said}");
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        let told = "what is expected of 1 cell depends on Calico's version, which is not known here";
+        assert!(said.contains(told), "{command}: {said}");
+    }
 }
 
 fn the_readme_names_every_command() {

@@ -205,6 +205,19 @@ mod tests {
     }
 
     #[test]
+    fn what_was_there_before_the_first_wrong_packet_left_is_not_within_the_window() {
+        // It was launched at 10,000 ms, and a starved machine sent it up to 60 ms later.
+        let window = Window { first_wrong_by_us: Some(10_060 * MS), ..window() };
+        let lies = |event: Happening| {
+            let laid = Log::new(&[event]).around(&window, [Some("w1"), Some("w2")]);
+            laid.first().map(|beside| (beside.lies, beside.apart_us / MS))
+        };
+        assert_eq!(lies(at(10_050, About::Engine, Some("w1"), begins())), Some((Lies::During, 10)));
+        assert_eq!(lies(at(10_050, About::Policy, None, Turn::None)), Some((Lies::Before, 10)));
+        assert_eq!(lies(at(10_070, About::Policy, None, Turn::None)), Some((Lies::Within, 10)));
+    }
+
+    #[test]
     fn a_state_lasts_until_it_ends_and_counts_from_its_first_beginning() {
         use About::Engine;
         let engine = |ms, turn| at(ms, Engine, Some("w1"), turn);

@@ -36,6 +36,7 @@ pub fn render(forecast: &Forecast, style: Style, writer: &mut dyn Write) -> io::
             outlook(stage, &mut page)?;
         }
         page.blank()?;
+        forecast.warnings.iter().try_for_each(|warning| page.entry("warning", Role::Unsure, warning))?;
     }
     conclusion(forecast, &mut page)?;
     page.flush()

@@ -37,8 +37,9 @@ impl Scenario {
             Some(release) => chosen.stages.iter_mut().for_each(|stage| stage.choose(&release)),
             None => {
                 let left: usize = self.stages.iter().map(Stage::depending).sum();
+                let cells = if left == 1 { "1 cell".to_owned() } else { format!("{left} cells") };
                 chosen.warnings.push(format!(
-                    "what is expected of {left} cells depends on Calico's version, which is not known here: nothing is expected of them"
+                    "what is expected of {cells} depends on Calico's version, which is not known here: nothing is expected there"
                 ));
             }
         }
